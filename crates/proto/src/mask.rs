@@ -1,0 +1,82 @@
+//! Masking of client frames (RFC 6455 §5.3), in place and in safe word lanes.
+
+/// The four bytes a client mixes into the payload of one frame (RFC 6455 §5.3).
+///
+/// A key must be unpredictable, so that what a script asks a browser to send cannot decide the
+/// bytes on the wire (RFC 6455 §10.3). Where keys come from is the caller's business: see
+/// [`Entropy`](crate::Entropy).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MaskingKey(pub [u8; 4]);
+
+impl MaskingKey {
+    /// The key as it applies from `offset` bytes into the payload on.
+    #[must_use]
+    #[inline]
+    pub const fn at(self, offset: usize) -> Self {
+        // Rotating the key towards its first byte lines it up with the payload again. The key is
+        // a big-endian number here, so its first byte is the most significant one.
+        #[allow(clippy::cast_possible_truncation)] // 0..=3
+        let bytes = (offset % 4) as u32;
+        Self(u32::from_be_bytes(self.0).rotate_left(bytes * 8).to_be_bytes())
+    }
+}
+
+/// Masks or unmasks `payload` in place; masking twice with the same key gives the payload back
+/// (RFC 6455 §5.3).
+///
+/// `offset` is how many bytes of the frame's payload stand before `payload`, so that a frame can
+/// be handled piece by piece as it arrives.
+///
+/// ```
+/// use stentor_proto::{MaskingKey, apply_mask};
+///
+/// let key = MaskingKey([0x37, 0xfa, 0x21, 0x3d]);
+/// let mut payload = *b"\x7f\x9f\x4d\x51\x58";
+/// let (head, tail) = payload.split_at_mut(3);
+/// apply_mask(key, head, 0);
+/// apply_mask(key, tail, 3);
+/// assert_eq!(&payload, b"Hello");
+/// ```
+#[inline]
+pub fn apply_mask(key: MaskingKey, payload: &mut [u8], offset: usize) {
+    let key = u32::from_ne_bytes(key.at(offset).0);
+    let wide = u64::from(key) << 32 | u64::from(key);
+    let (lanes, rest) = payload.as_chunks_mut::<8>();
+    for lane in lanes {
+        *lane = (u64::from_ne_bytes(*lane) ^ wide).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(wide.to_ne_bytes()) {
+        *byte ^= mask;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 6455 §5.3, word for word.
+    fn one_byte_at_a_time(key: [u8; 4], payload: &mut [u8], offset: usize) {
+        for (i, byte) in payload.iter_mut().enumerate() {
+            *byte ^= key[(offset + i) % 4];
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_definition_at_every_length_offset_and_split() {
+        let key = [0x12, 0xff, 0x00, 0xa7];
+        for len in 0..67 {
+            let plain: Vec<u8> = (0..len).map(|i: u8| i.wrapping_mul(7)).collect();
+            for offset in 0..9 {
+                let mut expected = plain.clone();
+                one_byte_at_a_time(key, &mut expected, offset);
+                for split in 0..=plain.len() {
+                    let mut got = plain.clone();
+                    let (head, tail) = got.split_at_mut(split);
+                    apply_mask(MaskingKey(key), head, offset);
+                    apply_mask(MaskingKey(key), tail, offset + split);
+                    assert_eq!(got, expected, "length {len}, offset {offset}, split {split}");
+                }
+            }
+        }
+    }
+}
