@@ -1,3 +1,4 @@
 //! The conformance cases under `conformance/corpus`, read into memory.
 
 pub mod frames;
+pub mod handshake;

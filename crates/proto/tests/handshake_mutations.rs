@@ -1,0 +1,105 @@
+//! Both opening handshakes with every byte of the head replaced by one of each kind: no input may
+//! panic, and how it is cut must make no difference.
+
+// A test may panic: that is how it fails.
+#![allow(clippy::indexing_slicing)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use stentor_proto::bytes::BytesMut;
+use stentor_proto::handshake::{ClientHandshake, ClientRequest, Progress, ServerHandshake};
+use stentor_proto::{Config, Entropy, HandshakeLimits};
+
+const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://example.com\r\n\
+    Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: x; y=\"z\"\r\nContent-Length: 0\r\n\r\n";
+
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: a\r\n\r\n";
+
+/// One byte of each kind that heads tell apart.
+const BYTES: &[u8] = b"\0\t\n\r \"#%,-/0:;=Aa\\\x7f\x80\xff";
+
+/// Every copy of `head` in which one byte is another.
+fn mutations(head: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    (0..head.len()).flat_map(move |at| {
+        BYTES.iter().map(move |byte| {
+            let mut mutation = head.to_vec();
+            mutation.splice(at..=at, [*byte]);
+            mutation
+        })
+    })
+}
+
+/// Feeds `input` in two pieces, and says in words what came of it, and how much was left.
+fn feed<H>(
+    handshake: H,
+    input: &[u8],
+    cut: usize,
+    receive: impl Fn(H, &mut BytesMut) -> Result<H, String>,
+) -> (String, usize) {
+    let (front, back) = input.split_at(cut);
+    let mut bytes = BytesMut::from(front);
+    let outcome = receive(handshake, &mut bytes);
+    bytes.extend_from_slice(back);
+    match outcome.and_then(|handshake| receive(handshake, &mut bytes)) {
+        Ok(_) => ("unfinished".to_owned(), bytes.len()),
+        Err(outcome) => (outcome, bytes.len()),
+    }
+}
+
+fn server(handshake: ServerHandshake, bytes: &mut BytesMut) -> Result<ServerHandshake, String> {
+    match handshake.receive(bytes) {
+        Ok(Progress::NeedMore(handshake)) => Ok(handshake),
+        Ok(Progress::Done(incoming)) => Err(format!("{incoming:?}")),
+        Err(error) => Err(format!("{error:?}")),
+    }
+}
+
+fn client(handshake: ClientHandshake, bytes: &mut BytesMut) -> Result<ClientHandshake, String> {
+    match handshake.receive(bytes, Instant::now()) {
+        Ok(Progress::NeedMore(handshake)) => Ok(handshake),
+        Ok(Progress::Done((_, response))) => Err(format!("{response:?}")),
+        Err(error) => Err(format!("{error:?}")),
+    }
+}
+
+/// Runs every mutation whole and cut in two at a place that moves along, and returns how many
+/// outcomes there were in all.
+fn run<H>(
+    head: &[u8],
+    handshake: impl Fn() -> H,
+    receive: impl Fn(H, &mut BytesMut) -> Result<H, String>,
+) -> usize {
+    let mut outcomes = std::collections::BTreeSet::new();
+    for (index, input) in mutations(head).enumerate() {
+        let (whole, rest) = feed(handshake(), &input, input.len(), &receive);
+        let cut = feed(handshake(), &input, index % input.len(), &receive);
+        assert_eq!((&whole, rest), (&cut.0, cut.1), "{}", input.escape_ascii());
+        outcomes.insert(whole);
+    }
+    outcomes.len()
+}
+
+#[test]
+fn a_request_with_any_byte_replaced() {
+    let outcomes = run(REQUEST, || ServerHandshake::new(HandshakeLimits::default()), server);
+    assert!(outcomes > 500, "only {outcomes} outcomes");
+}
+
+#[test]
+fn a_response_with_any_byte_replaced() {
+    struct SampleNonce;
+    impl Entropy for SampleNonce {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.copy_from_slice(&b"the sample nonce"[..bytes.len()]);
+        }
+    }
+
+    let config = Arc::new(Config::default());
+    let request = ClientRequest::new("ws://example.com/".parse().unwrap()).subprotocol("a");
+    let handshake = || ClientHandshake::new(&request, Box::new(SampleNonce), Arc::clone(&config)).unwrap();
+    let outcomes = run(RESPONSE, handshake, client);
+    assert!(outcomes > 15, "only {outcomes} outcomes");
+}
