@@ -69,7 +69,13 @@ impl Outbox {
         }
     }
 
-    /// Queues bytes that are whole frames, or the head of the opening handshake.
+    /// Queues the head of the opening handshake: no Pong may overtake that either.
+    pub(crate) fn push_head(&mut self, head: Bytes) {
+        self.seal(head, true);
+        self.mid_frame = true;
+    }
+
+    /// Queues bytes that are whole frames.
     pub(crate) fn push_encoded(&mut self, frames: Bytes) {
         if frames.len() <= COPY_MAX {
             self.tail.extend_from_slice(&frames);

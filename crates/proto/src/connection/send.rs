@@ -126,6 +126,6 @@ impl Connection {
 
     /// Puts the head of the opening handshake before everything else.
     pub(crate) fn push_head(&mut self, head: Bytes) {
-        self.outbox.push_encoded(head);
+        self.outbox.push_head(head);
     }
 }

@@ -1,6 +1,8 @@
 //! The client's side: a request, and a response that is in order (RFC 6455 §4.1).
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -13,7 +15,8 @@ use super::fields::{Duplicate, connection_upgrades, has_body, single};
 use super::head::{Head, HeadReader};
 use super::key::{AcceptKey, HandshakeKey};
 use super::server::http_version;
-use crate::config::HandshakeLimits;
+use crate::config::Config;
+use crate::connection::{Connection, State};
 use crate::entropy::Entropy;
 use crate::extension::Extension;
 
@@ -21,17 +24,47 @@ use crate::extension::Extension;
 ///
 /// Send [`request_head`](Self::request_head), then feed what arrives to
 /// [`receive`](Self::receive).
+///
+/// ```
+/// use std::{sync::Arc, time::Instant};
+/// use stentor_proto::bytes::BytesMut;
+/// use stentor_proto::handshake::{ClientHandshake, ClientRequest, Progress};
+/// use stentor_proto::{Config, Entropy, State};
+///
+/// struct SampleNonce;
+/// impl Entropy for SampleNonce {
+///     fn fill(&mut self, bytes: &mut [u8]) {
+///         bytes.copy_from_slice(&b"the sample nonce"[..bytes.len()]);
+///     }
+/// }
+///
+/// let request = ClientRequest::new("ws://example.com/chat".parse()?);
+/// let handshake = ClientHandshake::new(&request, Box::new(SampleNonce), Arc::new(Config::default()))?;
+/// assert!(handshake.request_head().starts_with(b"GET /chat HTTP/1.1\r\nHost: example.com\r\n"));
+///
+/// let mut bytes = BytesMut::from(concat!(
+///     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+///     "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+/// ));
+/// let Progress::Done((connection, _)) = handshake.receive(&mut bytes, Instant::now())? else {
+///     unreachable!()
+/// };
+/// assert_eq!(connection.state(), State::Open);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ClientHandshake {
     reader: HeadReader,
     head: Bytes,
     accept: AcceptKey,
     subprotocols: Vec<String>,
     subprotocol_optional: bool,
+    config: Arc<Config>,
     entropy: Box<dyn Entropy>,
 }
 
 impl ClientHandshake {
-    /// Writes the request, with a key drawn from `entropy`.
+    /// Writes the request, with a key drawn from `entropy`, which must be unpredictable and later
+    /// makes the connection's masking keys (RFC 6455 §4.1, §10.3).
     ///
     /// # Errors
     ///
@@ -39,17 +72,24 @@ impl ClientHandshake {
     pub fn new(
         request: &ClientRequest,
         mut entropy: Box<dyn Entropy>,
-        limits: HandshakeLimits,
+        config: Arc<Config>,
     ) -> Result<Self, ClientRequestError> {
         let key = HandshakeKey::generate(entropy.as_mut());
         Ok(Self {
-            reader: HeadReader::new(limits, false),
+            reader: HeadReader::new(config.handshake, false),
             head: request.head(&key)?,
             accept: AcceptKey::from(&key),
             subprotocols: request.subprotocols.clone(),
             subprotocol_optional: request.subprotocol_optional,
+            config,
             entropy,
         })
+    }
+
+    /// The state of the connection to be: [`State::Connecting`] (RFC 6455 §4.1).
+    #[must_use]
+    pub const fn state(&self) -> State {
+        State::Connecting
     }
 
     /// The request, to be sent before anything else.
@@ -60,21 +100,27 @@ impl ClientHandshake {
 
     /// Looks at what has arrived in `bytes` since the last call.
     ///
-    /// A complete response is taken out of `bytes`. Interim ones, such as 103, are skipped; they
-    /// count towards the limits. What remains are the first frames of the server.
+    /// A complete response is taken out of `bytes` and opens the connection. Interim ones, such as 103, are skipped; they
+    /// count towards the limits. What remains are the first frames of the server: feed
+    /// them to the connection before anything else.
     ///
     /// # Errors
     ///
     /// A [`ClientHandshakeError`]; nothing in `bytes` may be interpreted after it, except for the
     /// body of a response that [refuses](ClientHandshakeError::Refused).
-    pub fn receive(mut self, bytes: &mut BytesMut) -> Result<Progress<Self, Upgraded>, ClientHandshakeError> {
+    pub fn receive(
+        mut self,
+        bytes: &mut BytesMut,
+        now: Instant,
+    ) -> Result<Progress<Self, (Connection, Response<()>)>, ClientHandshakeError> {
         loop {
             let Some(head) = self.reader.read(bytes)? else { return Ok(Progress::NeedMore(self)) };
             let response = response(head)?;
             match response.status() {
                 StatusCode::SWITCHING_PROTOCOLS => {
                     self.check(&response)?;
-                    return Ok(Progress::Done(Upgraded { response, entropy: self.entropy }));
+                    let connection = Connection::client(self.config, self.entropy, now);
+                    return Ok(Progress::Done((connection, response)));
                 }
                 // RFC 9110 §15.2: a client must be able to read interim responses, even unasked.
                 status if status.is_informational() => {}
@@ -139,20 +185,6 @@ impl fmt::Debug for ClientHandshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the request, which may hold credentials.
         f.debug_struct("ClientHandshake").field("reader", &self.reader).finish_non_exhaustive()
-    }
-}
-
-/// A response that upgrades, and what goes into the connection.
-pub struct Upgraded {
-    /// The 101 response.
-    pub response: Response<()>,
-    /// The source of randomness that the handshake was given.
-    pub entropy: Box<dyn Entropy>,
-}
-
-impl fmt::Debug for Upgraded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upgraded").field("response", &self.response).finish_non_exhaustive()
     }
 }
 

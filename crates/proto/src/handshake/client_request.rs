@@ -101,7 +101,9 @@ impl ClientRequest {
 
     /// The host, and the port unless the scheme implies it (RFC 6455 §4.1, point 4).
     fn host(&self) -> Result<String, ClientRequestError> {
-        let Some(scheme @ ("ws" | "wss")) = self.uri.scheme_str() else {
+        // RFC 3986 §3.1: schemes are the same in any case.
+        let scheme = self.uri.scheme_str().map(str::to_ascii_lowercase);
+        let Some(scheme @ ("ws" | "wss")) = scheme.as_deref() else {
             return Err(ClientRequestError::UnsupportedScheme);
         };
         let authority = self.uri.authority().ok_or(ClientRequestError::InvalidHost)?.as_str();

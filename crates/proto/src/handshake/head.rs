@@ -219,3 +219,6 @@ impl HeadReader {
         Ok(Head { start_line: head.slice(..start_line), headers })
     }
 }
+
+#[cfg(test)]
+mod tests;

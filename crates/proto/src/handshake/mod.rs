@@ -41,7 +41,7 @@ mod origin;
 mod response;
 mod server;
 
-pub use client::{ClientHandshake, Upgraded};
+pub use client::ClientHandshake;
 pub use client_error::{ClientHandshakeError, ClientRequestError};
 pub use client_request::ClientRequest;
 pub use error::HandshakeError;

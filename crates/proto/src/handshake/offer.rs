@@ -1,6 +1,8 @@
 //! A request to speak WebSocket, and its acceptance (RFC 6455 §4.2.2).
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
@@ -12,6 +14,8 @@ use super::fields::is_reserved;
 use super::key::{AcceptKey, HandshakeKey};
 use super::origin::OriginPolicy;
 use super::response::{write_header, write_headers};
+use crate::config::Config;
+use crate::connection::Connection;
 use crate::extension::Extension;
 use crate::header_value::tokens;
 use crate::version::Version;
@@ -72,6 +76,48 @@ impl Offer {
     pub fn check_origin(&self, policy: &OriginPolicy) -> Result<(), HandshakeError> {
         let allowed = policy.allows(self.origin(), &self.host);
         if allowed { Ok(()) } else { Err(HandshakeError::OriginNotAllowed) }
+    }
+
+    /// Accepts the offer: the connection is open, and its first bytes to be sent are the 101
+    /// response (RFC 6455 §4.2.2).
+    ///
+    /// Feed it what the handshake left in the buffer before anything else.
+    ///
+    /// ```
+    /// # use stentor_proto::{bytes::BytesMut, handshake::{Incoming, Progress, ServerHandshake}};
+    /// # use stentor_proto::HandshakeLimits;
+    /// # let mut bytes = BytesMut::from(concat!(
+    /// #     "GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    /// #     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n",
+    /// #     "Sec-WebSocket-Protocol: chat.v2, chat.v1\r\n\r\n",
+    /// # ));
+    /// # let handshake = ServerHandshake::new(HandshakeLimits::default());
+    /// # let Progress::Done(Incoming::Upgrade(offer)) = handshake.receive(&mut bytes)? else { unreachable!() };
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor_proto::{Config, bytes::Buf, handshake::Acceptance};
+    ///
+    /// let spoken = offer.subprotocols().find(|name| ["chat.v1", "chat.v2"].contains(name));
+    /// let acceptance = Acceptance { subprotocol: spoken.map(str::to_owned), ..Acceptance::new() };
+    /// let mut connection = offer.accept(&acceptance, Arc::new(Config::default()), Instant::now())?;
+    ///
+    /// let response = connection.poll_transmit().unwrap();
+    /// assert!(response.chunk().starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [`AcceptError`] if the acceptance says what a server may not.
+    pub fn accept(
+        self,
+        acceptance: &Acceptance,
+        config: Arc<Config>,
+        now: Instant,
+    ) -> Result<Connection, AcceptError> {
+        let head = self.response_head(acceptance)?;
+        let mut connection = Connection::server(config, now);
+        connection.push_head(head);
+        Ok(connection)
     }
 
     /// The head of the response that accepts the offer, for those who do their own I/O.

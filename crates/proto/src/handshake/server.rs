@@ -8,7 +8,7 @@ use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use super::Progress;
-use super::authority::Authority;
+use super::authority::{Authority, default_port};
 use super::error::HandshakeError;
 use super::fields::{Duplicate, connection_upgrades, has_body, single, upgrades_to_websocket};
 use super::head::{Head, HeadError, HeadReader};
@@ -16,6 +16,7 @@ use super::key::HandshakeKey;
 use super::offer::Offer;
 use super::origin::OriginPolicy;
 use crate::config::HandshakeLimits;
+use crate::connection::State;
 use crate::extension::Extension;
 use crate::header_value::tokens;
 use crate::version::{SEC_WEBSOCKET_ORIGIN, Version, Versions};
@@ -52,6 +53,12 @@ impl ServerHandshake {
     /// [same origin](OriginPolicy::same_origin).
     pub fn new(limits: HandshakeLimits) -> Self {
         Self { reader: HeadReader::new(limits, true), versions: Versions::default(), origins: Arc::default() }
+    }
+
+    /// The state of the connection to be: [`State::Connecting`] (RFC 6455 §4.1).
+    #[must_use]
+    pub const fn state(&self) -> State {
+        State::Connecting
     }
 
     /// Accepts these versions of the protocol.
@@ -195,8 +202,10 @@ fn request_target(target: Bytes) -> Result<(Uri, Option<Authority>), HandshakeEr
     if path {
         return Ok((uri, None));
     }
-    match (uri.scheme_str(), uri.authority().and_then(|authority| Authority::parse(authority.as_str()))) {
-        (Some("http" | "https" | "ws" | "wss"), Some(authority)) => Ok((uri, Some(authority))),
+    let known = |scheme: &str| default_port(&scheme.to_ascii_lowercase()).is_some();
+    let authority = uri.authority().and_then(|authority| Authority::parse(authority.as_str()));
+    match (uri.scheme_str(), authority) {
+        (Some(scheme), Some(authority)) if known(scheme) => Ok((uri, Some(authority))),
         _ => Err(HandshakeError::InvalidRequestTarget),
     }
 }

@@ -1,0 +1,3 @@
+//! The conformance cases under `conformance/corpus`, read into memory.
+
+pub mod frames;
