@@ -1,6 +1,7 @@
 // The checks of ../../README.md with `ws` as the client: node client.mjs http://ADDRESS
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { on, once } from 'node:events';
 import { WebSocket } from 'ws';
 import { Checks } from './checks.mjs';
@@ -95,7 +96,7 @@ await checks.check('ping received', async () => {
 
 for (const [what, code, reason] of CLOSINGS) {
   await checks.check(`close sent: ${what}`, async () => {
-    const id = crypto.randomUUID();
+    const id = randomUUID();
     const peer = await connect(`/echo?id=${id}`);
     const seen = await connect(`/seen?id=${id}`);
     peer.socket.close(code, reason);
