@@ -7,7 +7,7 @@ mod report;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -80,7 +80,7 @@ pub(crate) fn run(role: Role, cases: &[String]) -> Result {
     let wstest = Wstest::installed()?;
     let peer = Peer::build()?;
     let run = Run::prepare(role, cases)?;
-    let expected = run.expected_cases(&wstest)?;
+    let expected = wstest.cases(cases)?;
     match role {
         Role::Server => test_server(&run, &wstest, &peer)?,
         Role::Client => test_client(&run, &wstest, &peer)?,
@@ -156,19 +156,6 @@ impl Run {
         Ok(Self { folder, log, cases: cases.to_vec() })
     }
 
-    /// Which cases the suite takes these patterns for; there must be some for each pattern.
-    fn expected_cases(&self, wstest: &Wstest) -> Result<Vec<String>> {
-        for pattern in &self.cases {
-            let file = self.folder.join("pattern.json");
-            write_json(&file, &json!({ "cases": [pattern] }))?;
-            if wstest.cases(&file)?.is_empty() {
-                return Err(Stop::fail(format!("there is no case {pattern}")));
-            }
-        }
-        let specification = self.write(json!({}))?;
-        wstest.cases(&specification)
-    }
-
     /// Writes a specification: what the role needs, and what every one has.
     fn write(&self, mut specification: serde_json::Value) -> Result<PathBuf> {
         specification["outdir"] = json!(self.folder);
@@ -176,11 +163,7 @@ impl Run {
         specification["exclude-cases"] = json!([]);
         specification["exclude-agent-cases"] = json!({});
         let file = self.folder.join("specification.json");
-        write_json(&file, &specification)?;
+        fs::write(&file, specification.to_string()).context(file.display())?;
         Ok(file)
     }
-}
-
-fn write_json(file: &Path, value: &serde_json::Value) -> Result {
-    fs::write(file, value.to_string()).context(file.display())
 }
