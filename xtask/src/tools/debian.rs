@@ -1,10 +1,12 @@
 //! Debian packages.
 
+use std::fs;
 use std::process::Command;
 
 use super::INSTALL_LIMIT;
-use crate::outcome::{Result, Stop};
+use crate::outcome::{Context, Result, Stop};
 use crate::process;
+use crate::workspace::tools;
 
 /// Installs packages, if this system has apt and we are allowed to; otherwise the check that wants them is skipped.
 pub(super) fn install(packages: &[&str]) -> Result {
@@ -16,13 +18,19 @@ pub(super) fn install(packages: &[&str]) -> Result {
         return Err(Stop::skip(format!("{wanted} missing, and only root may install it")));
     }
     println!("installing {wanted}");
+    let log = tools("apt.log");
+    fs::create_dir_all(tools("")).context(log.display())?;
     let apt = || {
         let mut command = Command::new("apt-get");
         command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2");
         command
     };
-    process::run(apt().arg("update"), INSTALL_LIMIT)?;
-    process::run(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages), INSTALL_LIMIT)
+    process::logged(apt().arg("update"), &log, INSTALL_LIMIT)?;
+    process::logged(
+        apt().args(["install", "--yes", "--no-install-recommends"]).args(packages),
+        &log,
+        INSTALL_LIMIT,
+    )
 }
 
 fn is_root() -> bool {
