@@ -11,7 +11,7 @@ const checks = new Checks();
 const browser = await launch(executable);
 try {
   console.log(`# Chromium ${browser.version()}`);
-  await protocolChecks(browser, peer, checks);
+  await protocolChecks(browser, peer, chat, checks);
   await chatChecks(browser, chat, checks);
 } finally {
   await browser.close();

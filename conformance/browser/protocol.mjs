@@ -10,7 +10,8 @@ const CLOSINGS = [
   ['3999', 3999, `${'é'.repeat(61)}!`],
 ];
 
-export async function protocolChecks(browser, address, checks) {
+/** The checks with the peer at `address`; at `elsewhere` is a page of another origin. */
+export async function protocolChecks(browser, address, elsewhere, checks) {
   const page = await browser.newPage();
   await page.goto(address);
   await page.addScriptTag({ content: `${text}\n${binary}` });
@@ -62,6 +63,14 @@ export async function protocolChecks(browser, address, checks) {
     assert.equal(await page.evaluate(answer, { path: '/seen?id=leaving' }), '1001 ');
   });
 
+  await checks.check('a page of another origin is refused', async () => {
+    const stranger = await browser.newPage();
+    await stranger.goto(elsewhere);
+    const url = `${address.replace(/^http/, 'ws')}/echo`;
+    assert.equal(await stranger.evaluate(opensTo, url), 'error');
+    await stranger.close();
+  });
+
   await page.close();
 }
 
@@ -102,4 +111,12 @@ async function isClosed(path) {
 
 async function opens(path) {
   await connect(path);
+}
+
+function opensTo(url) {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(url);
+    socket.onopen = () => resolve('open');
+    socket.onerror = () => resolve('error');
+  });
 }

@@ -18,7 +18,7 @@ export class Checks {
       console.log(`ok ${name}`);
     } catch (error) {
       this.#failed += 1;
-      console.log(`not ok ${name}: ${error.message}`);
+      console.log(`not ok ${name}: ${error.message.replaceAll(/\s+/g, ' ')}`);
     } finally {
       clearTimeout(timer);
     }
