@@ -184,7 +184,7 @@ fn describe(command: &Command) -> String {
     line
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))] // a shell is at hand
 mod tests {
     use super::*;
 
