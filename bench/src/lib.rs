@@ -2,9 +2,10 @@
 //!
 //! [`scenario`] says what arrives, [`transport`] hands it over without a socket, [`row`] holds one
 //! connection of one library and runs bursts through it, and [`peers`], [`yardstick`] and
-//! [`measure`] fill and print the table. The binaries are `in_memory`, `allocations` and `idle`;
+//! [`measure`] fill and print the table; [`idle`] is about memory. The binaries are `in_memory`, `allocations` and `idle`;
 //! `README.md` says what their figures mean.
 
+pub mod idle;
 pub mod measure;
 pub mod peers;
 pub mod row;
