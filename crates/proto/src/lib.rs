@@ -1,12 +1,19 @@
 //! The WebSocket protocol without I/O.
 
+mod assembler;
 mod close;
 mod config;
+mod connection;
 mod entropy;
 mod error;
+mod event;
+mod header;
 mod mask;
 mod message;
 mod opcode;
+mod outbox;
+mod prepared;
+mod role;
 mod utf8;
 
 pub use bytes;
@@ -14,9 +21,14 @@ pub use http;
 
 pub use close::{CloseCode, CloseFrame, Closed, ClosedBy, MAX_REASON_LEN};
 pub use config::{Config, HandshakeLimits, Keepalive};
+pub use connection::{Connection, Failure, State, Teardown};
 pub use entropy::Entropy;
 pub use error::{Misuse, Phase, ProtocolError};
+pub use event::{Event, Pong};
+pub use header::{FrameHeader, MAX_CONTROL_LEN, MAX_HEADER_LEN};
 pub use mask::{MaskingKey, apply_mask};
 pub use message::Message;
 pub use opcode::Opcode;
+pub use prepared::Prepared;
+pub use role::Role;
 pub use utf8::{InvalidUtf8, Utf8Bytes, Utf8Validator};

@@ -1,0 +1,235 @@
+//! The state machine of an open connection: what arrives, what is sent, how it ends.
+//!
+//! This module owns the [`Connection`] and its order of calls. Its parts: `receive` (frames become
+//! events, RFC 6455 §5), `send` (commands become frames), `closing` (§7), `keepalive` (§5.5.2) and
+//! `state`. It knows no socket, no task and no clock.
+
+mod closing;
+mod keepalive;
+mod receive;
+mod send;
+mod state;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::event::Event;
+use crate::outbox::Outbox;
+use crate::role::Role;
+
+pub use closing::{Failure, Teardown};
+pub use state::State;
+
+/// One open WebSocket connection, without its transport.
+///
+/// Bytes and instants go in, events and bytes come out. The order of calls is a loop:
+///
+/// 1. feed it: [`receive`](Self::receive) until it gives `None`, [`receive_eof`](Self::receive_eof)
+///    at the transport's end, [`handle_timeout`](Self::handle_timeout) when
+///    [`poll_timeout`](Self::poll_timeout) has come; or command it: [`send`](Self::send),
+///    [`ping`](Self::ping), [`close`](Self::close);
+/// 2. write what [`poll_transmit`](Self::poll_transmit) holds;
+/// 3. do with the transport what [`teardown`](Self::teardown) says.
+///
+/// A connection comes out of an opening handshake (see [`handshake`](crate::handshake)), or is made
+/// directly when the handshake was done elsewhere.
+///
+/// ```
+/// use std::{sync::Arc, time::Instant};
+/// use bytes::{Buf, BytesMut};
+/// use stentor_proto::{Config, Connection, Event, Message};
+///
+/// let now = Instant::now();
+/// let mut connection = Connection::server(Arc::new(Config::default()), now);
+///
+/// // A masked text frame "Hello" from the client (RFC 6455 §5.7).
+/// let mut bytes = BytesMut::from(&b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"[..]);
+/// while let Some(event) = connection.receive(&mut bytes, now) {
+///     if let Event::Message(message) = event {
+///         assert_eq!(message, Message::from("Hello"));
+///         connection.send(message)?;
+///     }
+/// }
+/// let mut out = connection.poll_transmit().expect("the echo");
+/// assert_eq!(out.copy_to_bytes(out.remaining()), b"\x81\x05Hello"[..]);
+/// # Ok::<(), stentor_proto::Misuse>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    role: Role,
+    config: Arc<Config>,
+    inbox: receive::Inbox,
+    outbox: Outbox,
+    masking: Masking,
+    liveness: keepalive::Liveness,
+    /// Since when the transport has refused to take bytes.
+    blocked_since: Option<Instant>,
+    /// How it ends; `None` while it is open.
+    ending: Option<Box<closing::Ending>>,
+}
+
+impl Connection {
+    /// The server's end of a connection whose opening handshake is done.
+    #[must_use]
+    pub fn server(config: Arc<Config>, now: Instant) -> Self {
+        Self::new(Role::Server, config, Masking(None), now)
+    }
+
+    /// The client's end of a connection whose opening handshake is done. `entropy` is where the
+    /// masking keys come from: it must be unpredictable (RFC 6455 §10.3).
+    #[must_use]
+    pub fn client(config: Arc<Config>, entropy: Box<dyn Entropy>, now: Instant) -> Self {
+        Self::new(Role::Client, config, Masking(Some(entropy)), now)
+    }
+
+    fn new(role: Role, config: Arc<Config>, masking: Masking, now: Instant) -> Self {
+        Self {
+            role,
+            config,
+            inbox: receive::Inbox::default(),
+            outbox: Outbox::default(),
+            masking,
+            liveness: keepalive::Liveness::new(now),
+            blocked_since: None,
+            ending: None,
+        }
+    }
+
+    /// Which side this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The limits and deadlines it keeps.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The last round-trip time measured by a Ping and its Pong, if any was.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.liveness.round_trip()
+    }
+
+    /// Takes bytes from the front of `bytes` up to the next event, at `now`. Call it again until
+    /// it gives `None`.
+    ///
+    /// What then stays in `bytes` belongs to an unfinished frame and may be partly processed:
+    /// append what arrives next behind it and change nothing else. Payloads are unmasked in place
+    /// and split off `bytes` without a copy, unless they are fragments or a frame of more than
+    /// 16 KiB of which only a part is there.
+    ///
+    /// It cannot fail: a violation is an [`Event::Violation`] and has queued its Close frame.
+    pub fn receive(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
+        if bytes.is_empty() {
+            return None;
+        }
+        if !self.is_receiving() {
+            // §7.1.7: an endpoint that fails the connection "MUST NOT continue to attempt to
+            // process data"; the same goes for what follows a Close frame (§5.5.1).
+            bytes.clear();
+            return None;
+        }
+        self.liveness.heard(now);
+        match self.next_event(bytes, now) {
+            Ok(event) => event,
+            Err(error) => {
+                bytes.clear();
+                self.fail(error, now);
+                Some(Event::Violation(error))
+            }
+        }
+    }
+
+    /// The bytes to be written now, or `None` when there are none. Call
+    /// [`advance`](Buf::advance) with the number of bytes that the transport took; when it took
+    /// fewer than all, report [`transmit_blocked`](Self::transmit_blocked).
+    #[inline]
+    pub fn poll_transmit(&mut self) -> Option<impl Buf + '_> {
+        let masking = &mut self.masking;
+        let transmit = self.outbox.transmit(|| masking.key())?;
+        Some(Progress { transmit, blocked_since: &mut self.blocked_since })
+    }
+
+    /// The transport takes no more bytes for now. From the first such report until the next byte
+    /// leaves, [`Config::write_timeout`] runs.
+    pub fn transmit_blocked(&mut self, now: Instant) {
+        self.blocked_since.get_or_insert(now);
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has bytes to give.
+    #[must_use]
+    #[inline]
+    pub fn has_transmit(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has to be called next, unless something else
+    /// happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let open = self.ending.is_none();
+        let keepalive = self.config.keepalive.filter(|_| open);
+        [
+            keepalive.and_then(|keepalive| self.liveness.deadline(keepalive)),
+            self.inbox.unfinished_since().and_then(|since| since.checked_add(self.config.assembly_timeout)),
+            self.blocked_since.and_then(|since| since.checked_add(self.config.write_timeout)),
+            self.close_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}
+
+/// A [`Transmit`](crate::outbox::Transmit) that notes when the transport moves again.
+struct Progress<'a, B> {
+    transmit: B,
+    blocked_since: &'a mut Option<Instant>,
+}
+
+impl<B: Buf> Buf for Progress<'_, B> {
+    fn remaining(&self) -> usize {
+        self.transmit.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.transmit.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
+        self.transmit.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, len: usize) {
+        if len > 0 {
+            *self.blocked_since = None;
+        }
+        self.transmit.advance(len);
+    }
+}
+
+/// Draws a masking key for every frame of a client, none for a server's (RFC 6455 §5.1, §5.3).
+struct Masking(Option<Box<dyn Entropy>>);
+
+impl Masking {
+    #[inline]
+    fn key(&mut self) -> Option<crate::mask::MaskingKey> {
+        let entropy = self.0.as_mut()?;
+        let mut key = [0; 4];
+        entropy.fill(&mut key);
+        Some(crate::mask::MaskingKey(key))
+    }
+}
+
+impl std::fmt::Debug for Masking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Masking(..)" } else { "Masking(none)" })
+    }
+}

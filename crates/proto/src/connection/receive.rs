@@ -1,0 +1,273 @@
+//! Frames become events (RFC 6455 §5, §8.1).
+//!
+//! A message that is one frame, and is there whole, is unmasked, checked and split off where it
+//! lies. A frame of which only a part has arrived stays in the caller's buffer, its part unmasked
+//! and checked at once, so that bad text fails inside a frame. Fragments, and single frames too
+//! large to wait for, are gathered by the [`Assembler`].
+
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::Connection;
+use crate::assembler::Assembler;
+use crate::close::{CloseCode, CloseFrame};
+use crate::error::ProtocolError;
+use crate::event::{Event, Pong};
+use crate::header::FrameHeader;
+use crate::mask::apply_mask;
+use crate::message::Message;
+use crate::opcode::Opcode;
+use crate::utf8::{Utf8Bytes, Utf8Validator, is_utf8};
+
+/// A frame larger than this is not waited for in the caller's buffer, but taken as it comes.
+const IN_PLACE_MAX: usize = 16 << 10;
+
+/// What has arrived and is not an event yet.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// The frame whose header was taken and whose payload is not complete.
+    frame: Option<PartialFrame>,
+    /// The message under way, when it is fragmented or large.
+    assembler: Option<Box<Assembler>>,
+    /// Since when a message or frame has been unfinished.
+    unfinished_since: Option<Instant>,
+    control_rate: ControlRate,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PartialFrame {
+    header: FrameHeader,
+    len: usize,
+    /// How much of the payload was unmasked and, in text, checked.
+    done: usize,
+    /// The check of a text that waits in place.
+    utf8: Utf8Validator,
+}
+
+impl Inbox {
+    pub(super) fn unfinished_since(&self) -> Option<Instant> {
+        self.unfinished_since
+    }
+
+    /// Forgets the unfinished message: nothing more will be looked at.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// What a piece of payload led to.
+enum Taken {
+    /// The frame is complete, and an event with it.
+    Event(Event),
+    /// The frame is complete; its message is not.
+    Fragment,
+    /// The frame goes on.
+    Partial(PartialFrame),
+}
+
+impl Connection {
+    /// The next event of `bytes`, or the rule they break.
+    #[inline]
+    pub(super) fn next_event(
+        &mut self,
+        bytes: &mut BytesMut,
+        now: Instant,
+    ) -> Result<Option<Event>, ProtocolError> {
+        loop {
+            let frame = if let Some(frame) = self.inbox.frame.take() {
+                frame
+            } else {
+                let Some((header, header_len)) = FrameHeader::decode(bytes, self.role.peer(), 0)? else {
+                    return Ok(self.wait_for_more(bytes, now));
+                };
+                let len = self.admit(&header, now)?;
+                bytes.advance(header_len);
+                if self.lies_in_place(&header) && len <= bytes.len() {
+                    // The usual case: the whole frame is there.
+                    let mut payload = bytes.split_to(len);
+                    if let Some(key) = header.mask {
+                        apply_mask(key, &mut payload, 0);
+                    }
+                    if header.opcode == Opcode::Text && !is_utf8(&payload) {
+                        return Err(ProtocolError::InvalidUtf8);
+                    }
+                    return self.frame_event(header.opcode, payload.freeze(), now).map(Some);
+                }
+                if self.lies_in_place(&header) && len > IN_PLACE_MAX {
+                    let mut assembler = Box::new(Assembler::new(header.opcode));
+                    assembler.begin_fragment(len, &self.config)?;
+                    self.inbox.assembler = Some(assembler);
+                }
+                PartialFrame { header, len, done: 0, utf8: Utf8Validator::default() }
+            };
+            match self.take_payload(frame, bytes, now)? {
+                Taken::Event(event) => return Ok(Some(event)),
+                Taken::Fragment => {}
+                Taken::Partial(frame) => {
+                    self.inbox.frame = Some(frame);
+                    return Ok(self.wait_for_more(bytes, now));
+                }
+            }
+        }
+    }
+
+    /// Whether the frame is an event by itself, rather than a fragment of one.
+    #[inline]
+    fn lies_in_place(&self, header: &FrameHeader) -> bool {
+        header.opcode.is_control() || self.inbox.assembler.is_none()
+    }
+
+    /// Checks a new frame against the frames before it and against the limits, by its header
+    /// alone, and says how long its payload is.
+    #[inline]
+    fn admit(&mut self, header: &FrameHeader, now: Instant) -> Result<usize, ProtocolError> {
+        let len = usize::try_from(header.payload_len).map_err(|_| ProtocolError::FrameTooLarge)?;
+        if header.opcode.is_control() {
+            let limit = self.config.max_control_frames_per_second;
+            return self.inbox.control_rate.admit(now, limit).map(|()| len);
+        }
+        let begins = header.opcode != Opcode::Continuation;
+        match (&self.inbox.assembler, begins) {
+            // §5.4: the fragments of one message "MUST NOT be interleaved between the fragments of
+            // another message".
+            (Some(_), true) => return Err(ProtocolError::UnfinishedMessage),
+            (None, false) => return Err(ProtocolError::UnexpectedContinuation),
+            _ => {}
+        }
+        if len > self.config.max_frame_size {
+            return Err(ProtocolError::FrameTooLarge);
+        }
+        if begins && header.fin {
+            if len > self.config.max_message_size {
+                return Err(ProtocolError::MessageTooLarge);
+            }
+            return Ok(len);
+        }
+        let assembler = self.inbox.assembler.get_or_insert_with(|| Box::new(Assembler::new(header.opcode)));
+        assembler.begin_fragment(len, &self.config)?;
+        Ok(len)
+    }
+
+    /// Takes what `bytes` hold of the payload of `frame`.
+    fn take_payload(
+        &mut self,
+        mut frame: PartialFrame,
+        bytes: &mut BytesMut,
+        now: Instant,
+    ) -> Result<Taken, ProtocolError> {
+        let gathered = if frame.header.opcode.is_control() { None } else { self.inbox.assembler.as_mut() };
+        // Where in `bytes` the payload stands that was not looked at yet.
+        let start = if gathered.is_some() { 0 } else { frame.done };
+        let end = bytes.len().min(start + (frame.len - frame.done));
+        let fresh = bytes.get_mut(start..end).unwrap_or_default();
+        if let Some(key) = frame.header.mask {
+            apply_mask(key, fresh, frame.done);
+        }
+        frame.done += fresh.len();
+        let complete = frame.done == frame.len;
+
+        if let Some(assembler) = gathered {
+            assembler.append(fresh, &self.config)?;
+            bytes.advance(end);
+            return match self.inbox.assembler.take() {
+                Some(assembler) if complete && frame.header.fin => {
+                    let message = assembler.finish()?;
+                    self.inbox.unfinished_since = None;
+                    Ok(Taken::Event(Event::Message(message)))
+                }
+                assembler => {
+                    self.inbox.assembler = assembler;
+                    Ok(if complete { Taken::Fragment } else { Taken::Partial(frame) })
+                }
+            };
+        }
+        if frame.header.opcode == Opcode::Text {
+            // §8.1, as early as the bytes allow.
+            frame.utf8.feed(fresh).map_err(|_| ProtocolError::InvalidUtf8)?;
+            if complete && !frame.utf8.is_complete() {
+                return Err(ProtocolError::InvalidUtf8);
+            }
+        }
+        if !complete {
+            return Ok(Taken::Partial(frame));
+        }
+        let payload = bytes.split_to(frame.len).freeze();
+        self.frame_event(frame.header.opcode, payload, now).map(Taken::Event)
+    }
+
+    /// The event of a complete frame that is no fragment; `payload` is unmasked, and checked when
+    /// it is text.
+    #[inline]
+    fn frame_event(&mut self, opcode: Opcode, payload: Bytes, now: Instant) -> Result<Event, ProtocolError> {
+        if self.inbox.assembler.is_none() {
+            self.inbox.unfinished_since = None;
+        }
+        match opcode {
+            Opcode::Text => Ok(Event::Message(Message::Text(Utf8Bytes::from_validated(payload)))),
+            Opcode::Binary => Ok(Event::Message(Message::Binary(payload))),
+            Opcode::Ping => {
+                // §5.5.2: "an endpoint MUST send a Pong frame in response".
+                self.outbox.push_pong(&payload);
+                Ok(Event::Ping(payload))
+            }
+            Opcode::Pong => {
+                let round_trip = self.liveness.ponged(&payload, now);
+                Ok(Event::Pong(Pong { payload, round_trip }))
+            }
+            Opcode::Close => {
+                let frame = parse_close(&payload)?;
+                self.peer_closed(frame.clone(), now);
+                Ok(Event::Close(frame))
+            }
+            Opcode::Continuation => Err(ProtocolError::UnexpectedContinuation),
+        }
+    }
+
+    /// No event: notes whether something is unfinished, so that its deadline runs.
+    fn wait_for_more(&mut self, bytes: &BytesMut, now: Instant) -> Option<Event> {
+        let inbox = &mut self.inbox;
+        if bytes.is_empty() && inbox.frame.is_none() && inbox.assembler.is_none() {
+            inbox.unfinished_since = None;
+        } else {
+            inbox.unfinished_since.get_or_insert(now);
+        }
+        None
+    }
+}
+
+/// The body of a Close frame (RFC 6455 §5.5.1).
+fn parse_close(payload: &Bytes) -> Result<CloseFrame, ProtocolError> {
+    if payload.is_empty() {
+        return Ok(CloseFrame { code: CloseCode::NO_STATUS, reason: Utf8Bytes::new() });
+    }
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        // "the first two bytes of the body MUST be a 2-byte unsigned integer".
+        return Err(ProtocolError::CloseBodyTooShort);
+    };
+    let code = CloseCode::from(u16::from_be_bytes(*code));
+    if !code.is_sendable() {
+        return Err(ProtocolError::InvalidCloseCode(code));
+    }
+    // A copy, so that the few bytes do not keep the receive buffer.
+    let reason = Utf8Bytes::try_from(reason.to_vec()).map_err(|_| ProtocolError::InvalidUtf8)?;
+    Ok(CloseFrame { code, reason })
+}
+
+/// Counts control frames in windows of a second.
+#[derive(Debug, Default)]
+struct ControlRate {
+    window: Option<Instant>,
+    count: u32,
+}
+
+impl ControlRate {
+    fn admit(&mut self, now: Instant, limit: u32) -> Result<(), ProtocolError> {
+        const WINDOW: Duration = Duration::from_secs(1);
+        if self.window.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
+            *self = Self { window: Some(now), count: 0 };
+        }
+        self.count += 1;
+        if self.count > limit { Err(ProtocolError::TooManyControlFrames) } else { Ok(()) }
+    }
+}

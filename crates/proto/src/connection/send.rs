@@ -1,0 +1,131 @@
+//! Commands become frames (RFC 6455 §5.6, §6.1).
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Connection;
+use crate::error::Misuse;
+use crate::header::FrameHeader;
+use crate::message::Message;
+use crate::opcode::Opcode;
+use crate::prepared::Prepared;
+
+impl Connection {
+    /// Queues a message, in fragments if [`Config::fragment_size`](crate::Config::fragment_size)
+    /// says so. The payload is copied when it is small, taken over otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NotOpen`] once a Close frame was sent or received; [`Misuse::OutboxFull`] when
+    /// [`has_room`](Self::has_room) is false.
+    #[inline]
+    pub fn send(&mut self, message: Message) -> Result<(), Misuse> {
+        self.check_sendable()?;
+        let opcode = message.opcode();
+        let payload = message.into_bytes();
+        match self.config.fragment_size {
+            Some(size) if payload.len() > size => self.push_fragments(opcode, payload, size.max(1)),
+            _ => self.push_frame(true, opcode, payload),
+        }
+        Ok(())
+    }
+
+    /// Queues a message that was encoded before, sharing its bytes where the role allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Misuse> {
+        if self.masking.0.is_some() || self.config.fragment_size.is_some() {
+            return self.send(prepared.message().clone());
+        }
+        self.check_sendable()?;
+        self.outbox.push_encoded(prepared.frame().clone());
+        Ok(())
+    }
+
+    /// Sends a Ping, whose Pong will tell the round-trip time. When one is already under way, its
+    /// Pong answers for both, so no second is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NotOpen`] once a Close frame was sent or received.
+    pub fn ping(&mut self, now: Instant) -> Result<(), Misuse> {
+        if self.ending.is_some() {
+            return Err(Misuse::NotOpen);
+        }
+        if let Some(payload) = self.liveness.ping(now) {
+            self.outbox.push_ping(&payload);
+        }
+        Ok(())
+    }
+
+    /// Whether a message may be queued now: fewer than
+    /// [`Config::max_outbox_size`](crate::Config::max_outbox_size) bytes wait.
+    #[must_use]
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.outbox.len() < self.config.max_outbox_size
+    }
+
+    /// How many bytes of messages wait to be written, headers included.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Whether the connection holds no buffer to gather small frames in, so that
+    /// [`lend_buffer`](Self::lend_buffer) would spare it an allocation.
+    #[must_use]
+    #[inline]
+    pub fn wants_buffer(&self) -> bool {
+        self.outbox.wants_buffer()
+    }
+
+    /// Hands in a buffer to gather small frames in; its content is dropped.
+    pub fn lend_buffer(&mut self, buffer: Vec<u8>) {
+        self.outbox.lend_buffer(buffer);
+    }
+
+    /// Takes the gathering buffer back when nothing waits in it, so that an idle connection holds
+    /// none.
+    pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
+        self.outbox.reclaim_buffer()
+    }
+
+    #[inline]
+    fn check_sendable(&self) -> Result<(), Misuse> {
+        if self.ending.is_some() {
+            // §5.5.1: "The application MUST NOT send any more data frames after sending a Close frame."
+            return Err(Misuse::NotOpen);
+        }
+        if !self.has_room() {
+            return Err(Misuse::OutboxFull);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn push_frame(&mut self, fin: bool, opcode: Opcode, payload: Bytes) {
+        let mask = self.masking.key();
+        let header = FrameHeader { fin, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
+        self.outbox.push(&header, payload);
+    }
+
+    /// RFC 6455 §5.4: the first fragment has the opcode, the others are continuations, the last
+    /// has FIN.
+    fn push_fragments(&mut self, mut opcode: Opcode, mut payload: Bytes, size: usize) {
+        while payload.len() > size {
+            let fragment = payload.split_to(size);
+            self.push_frame(false, opcode, fragment);
+            opcode = Opcode::Continuation;
+        }
+        self.push_frame(true, opcode, payload);
+    }
+
+    /// Puts the head of the opening handshake before everything else.
+    pub(crate) fn push_head(&mut self, head: Bytes) {
+        self.outbox.push_encoded(head);
+    }
+}

@@ -1,0 +1,201 @@
+//! The 2 to 14 bytes before a frame's payload (RFC 6455 §5.2).
+//!
+//! ```text
+//!  0               1               2               3
+//!  F RRR OPCODE  M LENGTH          16-bit length when LENGTH = 126
+//!                                  64-bit length when LENGTH = 127 …
+//!                                  … then the masking key when M = 1
+//! ```
+
+use crate::error::ProtocolError;
+use crate::mask::MaskingKey;
+use crate::opcode::Opcode;
+use crate::role::Role;
+
+/// The most bytes a header takes: two, a 64-bit length and a masking key.
+pub const MAX_HEADER_LEN: usize = 14;
+
+/// The most payload bytes of a Close, Ping or Pong frame (RFC 6455 §5.5).
+pub const MAX_CONTROL_LEN: usize = 125;
+
+/// Everything a frame says before its payload (RFC 6455 §5.2).
+///
+/// ```
+/// use stentor_proto::{FrameHeader, Opcode, Role};
+///
+/// let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Text, mask: None, payload_len: 300 };
+/// let (bytes, len) = header.encode();
+/// assert_eq!(&bytes[..len], [0x81, 126, 0x01, 0x2c]);
+/// assert_eq!(FrameHeader::decode(&bytes[..len], Role::Server, 0), Ok(Some((header, 4))));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Whether this is the last fragment of its message.
+    pub fin: bool,
+    /// The three reserved bits, RSV1 highest (`0b100`).
+    pub rsv: u8,
+    /// What the frame is for.
+    pub opcode: Opcode,
+    /// The key the payload is masked with; clients mask, servers do not.
+    pub mask: Option<MaskingKey>,
+    /// How many bytes of payload follow.
+    pub payload_len: u64,
+}
+
+impl FrameHeader {
+    /// Reads the header at the front of `bytes` and says how many bytes it takes, or `None` when
+    /// `bytes` end before it does.
+    ///
+    /// `sender` is the side that sent the bytes, which decides whether there must be a mask;
+    /// `allowed_rsv` are the reserved bits that a negotiated extension has given a meaning.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the header breaks, as soon as the bytes at hand show it.
+    #[inline]
+    pub fn decode(
+        bytes: &[u8],
+        sender: Role,
+        allowed_rsv: u8,
+    ) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
+        let rsv = first >> 4 & 0b111;
+        if rsv & !allowed_rsv != 0 {
+            // §5.2: "MUST be 0 unless an extension is negotiated that defines meanings".
+            return Err(ProtocolError::ReservedBits(rsv));
+        }
+        let Some(opcode) = Opcode::from_bits(first & 0x0f) else {
+            // §5.2: "If an unknown opcode is received, the receiving endpoint MUST fail".
+            return Err(ProtocolError::ReservedOpcode(first & 0x0f));
+        };
+        let fin = first & 0x80 != 0;
+        if opcode.is_control() && !fin {
+            // §5.5: "All control frames … MUST NOT be fragmented."
+            return Err(ProtocolError::FragmentedControlFrame);
+        }
+
+        let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
+        let masked = second & 0x80 != 0;
+        match sender {
+            // §5.1: "The server MUST close the connection upon receiving a frame that is not masked."
+            Role::Client if !masked => return Err(ProtocolError::UnmaskedFrame),
+            // §5.1: "A client MUST close a connection if it detects a masked frame."
+            Role::Server if masked => return Err(ProtocolError::MaskedFrame),
+            _ => {}
+        }
+        let short = second & 0x7f;
+        if opcode.is_control() && usize::from(short) > MAX_CONTROL_LEN {
+            // §5.5: "All control frames MUST have a payload length of 125 bytes or less".
+            return Err(ProtocolError::ControlFrameTooLong);
+        }
+        let (payload_len, length_len, rest) = match short {
+            126 => {
+                let Some((long, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from(u16::from_be_bytes(*long)), 2, rest)
+            }
+            127 => {
+                // §5.2: "the most significant bit MUST be 0".
+                if rest.first().is_some_and(|byte| byte & 0x80 != 0) {
+                    return Err(ProtocolError::LengthTopBit);
+                }
+                let Some((long, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from_be_bytes(*long), 8, rest)
+            }
+            short => (u64::from(short), 0, rest),
+        };
+        // §5.2: "the minimal number of bytes MUST be used to encode the length".
+        if (length_len == 2 && payload_len < 126) || (length_len == 8 && payload_len <= 0xffff) {
+            return Err(ProtocolError::LengthNotMinimal);
+        }
+
+        let (mask, mask_len) = if masked {
+            let Some(key) = rest.first_chunk() else { return Ok(None) };
+            (Some(MaskingKey(*key)), 4)
+        } else {
+            (None, 0)
+        };
+        Ok(Some((Self { fin, rsv, opcode, mask, payload_len }, 2 + length_len + mask_len)))
+    }
+
+    /// The header's bytes and how many of them count.
+    #[must_use]
+    #[inline]
+    pub fn encode(&self) -> ([u8; MAX_HEADER_LEN], usize) {
+        let first = u8::from(self.fin) << 7 | (self.rsv & 0b111) << 4 | self.opcode.bits();
+        let masked = u8::from(self.mask.is_some()) << 7;
+        let mut bytes = [0; MAX_HEADER_LEN];
+        let mut len = 0;
+        let mut put = |more: &[u8]| {
+            if let Some(place) = bytes.get_mut(len..len + more.len()) {
+                place.copy_from_slice(more);
+                len += more.len();
+            }
+        };
+        if let Ok(short @ 0..=125) = u8::try_from(self.payload_len) {
+            put(&[first, masked | short]);
+        } else if let Ok(medium) = u16::try_from(self.payload_len) {
+            let [high, low] = medium.to_be_bytes();
+            put(&[first, masked | 0x7e, high, low]);
+        } else {
+            put(&[first, masked | 0x7f]);
+            put(&self.payload_len.to_be_bytes());
+        }
+        if let Some(MaskingKey(key)) = self.mask {
+            put(&key);
+        }
+        (bytes, len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Option<MaskingKey> = Some(MaskingKey([1, 2, 3, 4]));
+
+    #[test]
+    fn every_boundary_length_round_trips_from_both_sides_and_needs_every_byte() {
+        let lengths = [0, 1, 125, 126, 127, 128, 0xfffe, 0xffff, 0x1_0000, 0x1_0001, u64::MAX >> 1];
+        for payload_len in lengths {
+            for (sender, mask) in [(Role::Client, KEY), (Role::Server, None)] {
+                let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask, payload_len };
+                let (bytes, len) = header.encode();
+                assert_eq!(FrameHeader::decode(&bytes[..len], sender, 0), Ok(Some((header, len))));
+                for short in 0..len {
+                    assert_eq!(FrameHeader::decode(&bytes[..short], sender, 0), Ok(None));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_shows_at_its_byte() {
+        use ProtocolError::*;
+        let cases: &[(&[u8], Role, ProtocolError)] = &[
+            (&[0xc1], Role::Server, ReservedBits(0b100)),
+            (&[0x91], Role::Server, ReservedBits(0b001)),
+            (&[0x83], Role::Server, ReservedOpcode(3)),
+            (&[0x8f], Role::Server, ReservedOpcode(15)),
+            (&[0x09], Role::Server, FragmentedControlFrame),
+            (&[0x81, 0x00], Role::Client, UnmaskedFrame),
+            (&[0x81, 0x80], Role::Server, MaskedFrame),
+            (&[0x89, 126], Role::Server, ControlFrameTooLong),
+            (&[0x88, 0xff], Role::Client, ControlFrameTooLong),
+            (&[0x82, 126, 0, 125], Role::Server, LengthNotMinimal),
+            (&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], Role::Server, LengthNotMinimal),
+            (&[0x82, 127, 0x80], Role::Server, LengthTopBit),
+        ];
+        for &(bytes, sender, error) in cases {
+            assert_eq!(FrameHeader::decode(bytes, sender, 0), Err(error), "{bytes:x?}");
+            let before = &bytes[..bytes.len() - 1];
+            assert_eq!(FrameHeader::decode(before, sender, 0), Ok(None), "{before:x?}");
+        }
+    }
+
+    #[test]
+    fn a_reserved_bit_passes_once_an_extension_owns_it() {
+        let (header, _) = FrameHeader::decode(&[0xc1, 0x00], Role::Server, 0b100).unwrap().unwrap();
+        assert_eq!(header.rsv, 0b100);
+        assert!(FrameHeader::decode(&[0xe1, 0x00], Role::Server, 0b100).is_err());
+    }
+}

@@ -1,0 +1,265 @@
+//! Encoded frames on their way out, as one [`Buf`].
+//!
+//! Small frames are gathered in one buffer, so that they leave in one write; the payload of a
+//! large frame is not copied but queued behind its header. Pings and Pongs overtake data that
+//! waits, but never cut into a frame whose first byte has left. At most one Pong waits, the latest
+//! (RFC 6455 §5.5.3). A Close frame keeps its place behind the data sent before it.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::header::FrameHeader;
+use crate::mask::{MaskingKey, apply_mask};
+use crate::opcode::Opcode;
+
+/// Payloads up to this size are copied beside their header: below it one copy is cheaper than a
+/// second slice to write.
+const COPY_MAX: usize = 8 << 10;
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// Pieces that are no longer appended to, oldest first.
+    sealed: VecDeque<Sealed>,
+    /// How many bytes `sealed` holds.
+    sealed_len: usize,
+    /// Whether the last byte that left was inside a frame, so that no other frame may come now.
+    mid_frame: bool,
+    /// Whole small frames, behind `sealed`.
+    tail: Vec<u8>,
+    urgent: Urgent,
+}
+
+#[derive(Debug)]
+struct Sealed {
+    bytes: Bytes,
+    /// Whether a frame ends where these bytes do; one does not between a header and its payload.
+    ends_frame: bool,
+}
+
+impl Outbox {
+    /// The bytes that wait, Pings and Pongs apart.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.sealed_len + self.tail.len()
+    }
+
+    /// Whether nothing waits at all.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0 && self.urgent.is_empty()
+    }
+
+    /// Queues a frame behind all others.
+    #[inline]
+    pub(crate) fn push(&mut self, header: &FrameHeader, payload: Bytes) {
+        let (bytes, len) = header.encode();
+        self.tail.extend_from_slice(bytes.get(..len).unwrap_or_default());
+        if payload.len() <= COPY_MAX {
+            let start = self.tail.len();
+            self.tail.extend_from_slice(&payload);
+            if let (Some(key), Some(copy)) = (header.mask, self.tail.get_mut(start..)) {
+                apply_mask(key, copy, 0);
+            }
+        } else {
+            self.seal_tail(false);
+            self.seal(masked(header.mask, payload), true);
+        }
+    }
+
+    /// Queues bytes that are whole frames, or the head of the opening handshake.
+    pub(crate) fn push_encoded(&mut self, frames: Bytes) {
+        if frames.len() <= COPY_MAX {
+            self.tail.extend_from_slice(&frames);
+        } else {
+            self.seal_tail(true);
+            self.seal(frames, true);
+        }
+    }
+
+    /// Queues a Ping that overtakes.
+    pub(crate) fn push_ping(&mut self, payload: &[u8]) {
+        self.urgent.ping = Some(payload.into());
+    }
+
+    /// Queues a Pong that overtakes, in place of one that still waits.
+    pub(crate) fn push_pong(&mut self, payload: &[u8]) {
+        self.urgent.pong = Some(payload.into());
+    }
+
+    /// Forgets everything that waits.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether small frames have no buffer to be gathered in.
+    #[inline]
+    pub(crate) fn wants_buffer(&self) -> bool {
+        self.tail.capacity() == 0
+    }
+
+    /// Takes `buffer` to gather small frames in.
+    pub(crate) fn lend_buffer(&mut self, mut buffer: Vec<u8>) {
+        if self.wants_buffer() {
+            buffer.clear();
+            self.tail = buffer;
+        }
+    }
+
+    /// Gives the gathering buffer away, when it is empty.
+    pub(crate) fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
+        (self.tail.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
+    }
+
+    /// What is to be written next, if anything. `mask` draws the masking keys of a client.
+    #[inline]
+    pub(crate) fn transmit(&mut self, mask: impl FnMut() -> Option<MaskingKey>) -> Option<Transmit<'_>> {
+        self.urgent.encode(mask);
+        if self.is_empty() { None } else { Some(Transmit { outbox: self }) }
+    }
+
+    fn seal(&mut self, bytes: Bytes, ends_frame: bool) {
+        self.sealed_len += bytes.len();
+        self.sealed.push_back(Sealed { bytes, ends_frame });
+    }
+
+    fn seal_tail(&mut self, ends_frame: bool) {
+        if !self.tail.is_empty() {
+            let tail = std::mem::take(&mut self.tail);
+            self.seal(tail.into(), ends_frame);
+        }
+    }
+
+    /// The pieces in the order they have to be written; some may be empty.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        // A frame that has begun to leave goes first, up to its end.
+        let begun = match self.sealed.iter().position(|piece| piece.ends_frame) {
+            Some(last) if self.mid_frame => last + 1,
+            _ => 0,
+        };
+        let first = self.sealed.range(..begun).map(|piece| piece.bytes.as_ref());
+        let rest = self.sealed.range(begun..).map(|piece| piece.bytes.as_ref());
+        first.chain([self.urgent.rest()]).chain(rest).chain([self.tail.as_slice()])
+    }
+
+    /// Forgets up to `len` bytes of the first piece and says how many those were.
+    fn advance_piece(&mut self, len: usize) -> usize {
+        if !self.mid_frame && !self.urgent.rest().is_empty() {
+            return self.urgent.advance(len);
+        }
+        if self.sealed.is_empty() {
+            if len >= self.tail.len() {
+                let sent = self.tail.len();
+                self.tail.clear();
+                return sent;
+            }
+            // What is left of these frames must not be cut into, so nothing may join them.
+            self.seal_tail(true);
+        }
+        let Some(piece) = self.sealed.front_mut() else { return 0 };
+        let sent = len.min(piece.bytes.len());
+        piece.bytes.advance(sent);
+        self.sealed_len -= sent;
+        self.mid_frame = !(piece.bytes.is_empty() && piece.ends_frame);
+        if piece.bytes.is_empty() {
+            self.sealed.pop_front();
+        }
+        sent
+    }
+}
+
+/// `payload` as it goes on the wire. Copies only when a client must mask bytes it shares.
+fn masked(key: Option<MaskingKey>, payload: Bytes) -> Bytes {
+    let Some(key) = key else { return payload };
+    let mut own = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    apply_mask(key, &mut own, 0);
+    own.freeze()
+}
+
+/// The Ping and the Pong that overtake data.
+#[derive(Debug, Default)]
+struct Urgent {
+    pong: Option<Box<[u8]>>,
+    ping: Option<Box<[u8]>>,
+    /// Both as frames: made anew for every transmit until their first byte has left.
+    frames: Vec<u8>,
+    sent: usize,
+}
+
+impl Urgent {
+    fn is_empty(&self) -> bool {
+        self.pong.is_none() && self.ping.is_none() && self.frames.is_empty()
+    }
+
+    fn encode(&mut self, mut mask: impl FnMut() -> Option<MaskingKey>) {
+        if self.sent > 0 || self.is_empty() {
+            return;
+        }
+        self.frames.clear();
+        for (opcode, payload) in [(Opcode::Pong, &self.pong), (Opcode::Ping, &self.ping)] {
+            let Some(payload) = payload else { continue };
+            let header =
+                FrameHeader { fin: true, rsv: 0, opcode, mask: mask(), payload_len: payload.len() as u64 };
+            let (bytes, len) = header.encode();
+            self.frames.extend_from_slice(bytes.get(..len).unwrap_or_default());
+            let start = self.frames.len();
+            self.frames.extend_from_slice(payload);
+            if let (Some(key), Some(copy)) = (header.mask, self.frames.get_mut(start..)) {
+                apply_mask(key, copy, 0);
+            }
+        }
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.frames.get(self.sent..).unwrap_or_default()
+    }
+
+    fn advance(&mut self, len: usize) -> usize {
+        if self.sent == 0 {
+            // These are on their way now; a later Ping or Pong waits for its own turn.
+            self.pong = None;
+            self.ping = None;
+        }
+        let sent = len.min(self.rest().len());
+        self.sent += sent;
+        if self.rest().is_empty() {
+            self.frames = Vec::new();
+            self.sent = 0;
+        }
+        sent
+    }
+}
+
+/// The bytes a connection wants written, in order; [`advance`](Buf::advance) over those that were.
+///
+/// It is a [`Buf`] of several slices, made for one vectored write.
+#[derive(Debug)]
+pub(crate) struct Transmit<'a> {
+    outbox: &'a mut Outbox,
+}
+
+impl Buf for Transmit<'_> {
+    fn remaining(&self) -> usize {
+        self.outbox.len() + self.outbox.urgent.rest().len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.outbox.pieces().find(|piece| !piece.is_empty()).unwrap_or_default()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let pieces = self.outbox.pieces().filter(|piece| !piece.is_empty());
+        slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+    }
+
+    fn advance(&mut self, mut len: usize) {
+        while len > 0 {
+            match self.outbox.advance_piece(len) {
+                0 => break,
+                sent => len -= sent,
+            }
+        }
+    }
+}
