@@ -1,0 +1,164 @@
+//! A request to speak WebSocket, and its acceptance (RFC 6455 §4.2.2).
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+
+use super::authority::Authority;
+use super::error::HandshakeError;
+use super::fields::is_reserved;
+use super::key::{AcceptKey, HandshakeKey};
+use super::origin::OriginPolicy;
+use super::response::{write_header, write_headers};
+use crate::extension::Extension;
+use crate::header_value::tokens;
+use crate::version::Version;
+
+/// A client's request to speak WebSocket that follows every rule of RFC 6455 §4.2.1.
+///
+/// Look at it, then accept it, or refuse it with any response but 101
+/// ([`encode_response`](super::encode_response)).
+#[derive(Debug)]
+pub struct Offer {
+    pub(super) request: Request<()>,
+    pub(super) host: Authority,
+    pub(super) version: Version,
+    pub(super) key: HandshakeKey,
+    pub(super) extensions: Vec<Extension>,
+}
+
+impl Offer {
+    /// The whole request: target with its query, headers with cookies.
+    #[must_use]
+    pub const fn request(&self) -> &Request<()> {
+        &self.request
+    }
+
+    /// The subprotocols on offer, the client's favourite first: tokens, none twice
+    /// (RFC 6455 §1.9).
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        let values = self.request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+        values.filter_map(|value| value.to_str().ok()).flat_map(tokens).flatten()
+    }
+
+    /// The extensions on offer, the client's favourite first (RFC 6455 §9.1).
+    #[must_use]
+    pub fn extensions(&self) -> &[Extension] {
+        &self.extensions
+    }
+
+    /// The version of the protocol.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The origin of the page that connects; `None` if the client is no browser (RFC 6454).
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        let headers = self.request.headers();
+        let old = headers.get(self.version.origin_header());
+        old.or_else(|| headers.get(ORIGIN)).and_then(|value| value.to_str().ok())
+    }
+
+    /// Checks the origin against another policy than the handshake's own, such as one for this
+    /// path alone.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::OriginNotAllowed`], to be answered with 403.
+    pub fn check_origin(&self, policy: &OriginPolicy) -> Result<(), HandshakeError> {
+        let allowed = policy.allows(self.origin(), &self.host);
+        if allowed { Ok(()) } else { Err(HandshakeError::OriginNotAllowed) }
+    }
+
+    /// The head of the response that accepts the offer, for those who do their own I/O.
+    ///
+    /// # Errors
+    ///
+    /// An [`AcceptError`] if the acceptance says what a server may not.
+    pub fn response_head(&self, acceptance: &Acceptance) -> Result<Bytes, AcceptError> {
+        let mut head = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
+        write_header(&mut head, "Upgrade", b"websocket");
+        write_header(&mut head, "Connection", b"Upgrade");
+        write_header(&mut head, "Sec-WebSocket-Accept", AcceptKey::from(&self.key).as_str().as_bytes());
+        if let Some(subprotocol) = &acceptance.subprotocol {
+            // RFC 6455 §4.2.2: the subprotocol is one of those that the client offered.
+            if !self.subprotocols().any(|offered| offered == subprotocol) {
+                return Err(AcceptError::SubprotocolNotOffered(subprotocol.clone()));
+            }
+            write_header(&mut head, "Sec-WebSocket-Protocol", subprotocol.as_bytes());
+        }
+        if let Some(name) = acceptance.headers.keys().find(|name| is_reserved(name)) {
+            return Err(AcceptError::ReservedHeader(name.clone()));
+        }
+        write_headers(&mut head, &acceptance.headers);
+        head.extend_from_slice(b"\r\n");
+        Ok(head.into())
+    }
+}
+
+/// What a server adds to the response that accepts an offer.
+///
+/// ```
+/// use stentor_proto::handshake::Acceptance;
+/// use stentor_proto::http::header::{HeaderValue, SET_COOKIE};
+///
+/// let acceptance = Acceptance::new()
+///     .subprotocol("chat")
+///     .header(SET_COOKIE, HeaderValue::from_static("a=1"))
+///     .header(SET_COOKIE, HeaderValue::from_static("b=2"));
+/// assert_eq!(acceptance.headers.len(), 2);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acceptance {
+    /// The one subprotocol that will be spoken, of those on offer; `None` for none of them.
+    pub subprotocol: Option<String>,
+    /// More headers, such as `Set-Cookie`. Those of the handshake itself are not among them.
+    pub headers: HeaderMap,
+}
+
+impl Acceptance {
+    /// Accepts without a subprotocol and without further headers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses the subprotocol.
+    #[must_use]
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.subprotocol = Some(name.into());
+        self
+    }
+
+    /// Adds a header, behind others of its name.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+}
+
+/// What a server may not say when it accepts an offer (RFC 6455 §4.2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// A subprotocol that the client did not offer.
+    SubprotocolNotOffered(String),
+    /// A header that the handshake writes itself, or that would announce a body.
+    ReservedHeader(HeaderName),
+}
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SubprotocolNotOffered(name) => write!(f, "the client did not offer subprotocol {name:?}"),
+            Self::ReservedHeader(name) => write!(f, "the handshake itself writes the header {name}"),
+        }
+    }
+}
+
+impl std::error::Error for AcceptError {}
