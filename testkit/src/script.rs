@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -268,6 +269,24 @@ impl Peer {
         let closed = Closed { code: code.into(), reason: reason.into(), by };
         assert_next(self.connection.closed(), &closed);
         self
+    }
+
+    /// Events that wait are none of the test's business.
+    pub fn discards_events(&mut self) -> &mut Self {
+        self.events.clear();
+        self
+    }
+
+    /// Frames that wait are none of the test's business.
+    pub fn discards_frames(&mut self) -> &mut Self {
+        while self.next_frame().is_some() {}
+        self
+    }
+
+    /// What waits is taken, as bytes that no longer count as frames to be expected.
+    pub fn reads_raw(&mut self) -> Vec<u8> {
+        self.reads(usize::MAX);
+        mem::take(&mut self.wire)
     }
 
     /// The next frame, if a whole one was read.

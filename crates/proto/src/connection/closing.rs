@@ -116,6 +116,16 @@ impl Connection {
         self.inbox.clear();
     }
 
+    /// The transport broke: nothing more can be read or written.
+    pub fn transport_failed(&mut self, now: Instant) {
+        self.receive_eof(now);
+        if let Some(ending) = &mut self.ending {
+            ending.aborted = true;
+        }
+        self.outbox.clear();
+        self.blocked_since = None;
+    }
+
     /// Time has come to [`poll_timeout`](Self::poll_timeout): does what is due at `now`, which may
     /// be nothing.
     pub fn handle_timeout(&mut self, now: Instant) {

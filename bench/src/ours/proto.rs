@@ -1,0 +1,57 @@
+//! The protocol core under the smallest possible drive loop: what it costs apart from everything
+//! around it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Buf, BytesMut};
+use stentor_proto::{Config, Connection, Event};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::row::{Kind, Seen, Served, Task, Way};
+use crate::transport::Transport;
+
+/// What one read is given room for.
+const READ: usize = 64 * 1024;
+
+pub(super) fn ways() -> Vec<Way> {
+    let ours = |name, task, open| Way { name, kind: Kind::Ours, task, open };
+    vec![
+        ours("stentor-proto alone", Task::Echo, |s| Served::echo(s, echo)),
+        ours("stentor-proto alone", Task::Decode, |s| Served::decode(s, decode)),
+    ]
+}
+
+async fn echo(mut transport: Transport) {
+    let mut connection = Connection::server(Arc::new(Config::default()), Instant::now());
+    let mut buffer = BytesMut::new();
+    loop {
+        let now = read(&mut transport, &mut buffer).await;
+        while let Some(event) = connection.receive(&mut buffer, now) {
+            let Event::Message(message) = event else { panic!("{event:?}") };
+            connection.send(message).expect("an open connection with room");
+        }
+        while let Some(mut bytes) = connection.poll_transmit() {
+            transport.write_buf(&mut bytes).await.expect("the transport never fails");
+        }
+    }
+}
+
+async fn decode(mut transport: Transport, seen: Seen) {
+    let mut connection = Connection::server(Arc::new(Config::default()), Instant::now());
+    let mut buffer = BytesMut::new();
+    loop {
+        let now = read(&mut transport, &mut buffer).await;
+        while let Some(event) = connection.receive(&mut buffer, now) {
+            let Event::Message(message) = event else { panic!("{event:?}") };
+            seen.message(&message.into_bytes());
+        }
+    }
+}
+
+async fn read(transport: &mut Transport, buffer: &mut BytesMut) -> Instant {
+    buffer.reserve(READ);
+    transport.read_buf(buffer).await.expect("the transport never fails");
+    assert!(buffer.has_remaining());
+    Instant::now()
+}

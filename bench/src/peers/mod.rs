@@ -1,0 +1,16 @@
+//! The other libraries, each in the forms its own documentation shows, and batched by hand.
+
+mod fastwebsockets;
+mod tokio_tungstenite;
+mod tokio_websockets;
+
+use crate::row::Way;
+
+/// Every peer's rows.
+#[must_use]
+pub fn ways() -> Vec<Way> {
+    [tokio_tungstenite::ways(), tokio_websockets::ways(), fastwebsockets::ways()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

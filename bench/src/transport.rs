@@ -1,0 +1,207 @@
+//! A transport without sockets, the same for every library: it hands a whole burst to one read
+//! and swallows writes, counting calls and bytes so that nothing can be skipped.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use futures_util::task::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The server's end. A read takes what fits of the burst, then the transport is empty until
+/// [`Remote::send_burst`] fills it again.
+#[derive(Debug)]
+pub struct Transport(Arc<Shared>);
+
+/// The hands on the other end of a [`Transport`].
+#[derive(Clone, Debug)]
+pub struct Remote(Arc<Shared>);
+
+/// Some libraries want transports that are `Send`, so these are atomics; only one thread ever
+/// touches them, so plain loads and stores do, and cost what a `Cell` would.
+#[derive(Debug)]
+struct Shared {
+    burst: Vec<u8>,
+    unread: AtomicUsize,
+    written: AtomicUsize,
+    writes: AtomicUsize,
+    reader: AtomicWaker,
+    recording: AtomicBool,
+    recorded: Mutex<Vec<u8>>,
+}
+
+/// A transport whose remote end repeats `burst`.
+#[must_use]
+pub fn transport(burst: Vec<u8>) -> (Transport, Remote) {
+    let shared = Arc::new(Shared {
+        burst,
+        unread: AtomicUsize::new(0),
+        written: AtomicUsize::new(0),
+        writes: AtomicUsize::new(0),
+        reader: AtomicWaker::new(),
+        recording: AtomicBool::new(false),
+        recorded: Mutex::default(),
+    });
+    (Transport(shared.clone()), Remote(shared))
+}
+
+impl Remote {
+    /// Makes the burst readable, and wakes who waits for it as a reactor would.
+    pub fn send_burst(&self) {
+        self.0.unread.store(self.0.burst.len(), Relaxed);
+        self.0.reader.wake();
+    }
+
+    /// Bytes of the burst that nobody has read yet.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.0.unread.load(Relaxed)
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub fn written(&self) -> usize {
+        self.0.written.load(Relaxed)
+    }
+
+    /// Write calls so far, plain and vectored.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.0.writes.load(Relaxed)
+    }
+
+    /// Keeps a copy of what is written from now on, or stops doing so.
+    pub fn record(&self, on: bool) {
+        self.0.recording.store(on, Relaxed);
+    }
+
+    /// What was written while recording.
+    #[must_use]
+    pub fn take_recorded(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.recorded.lock().expect("one thread"))
+    }
+}
+
+impl Shared {
+    fn swallow(&self, slices: &[IoSlice<'_>]) -> usize {
+        let len = slices.iter().map(|slice| slice.len()).sum();
+        self.written.store(self.written.load(Relaxed) + len, Relaxed);
+        self.writes.store(self.writes.load(Relaxed) + 1, Relaxed);
+        if self.recording.load(Relaxed) {
+            let mut recorded = self.recorded.lock().expect("one thread");
+            for slice in slices {
+                recorded.extend_from_slice(slice);
+            }
+        }
+        len
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let shared = &*self.0;
+        let unread = shared.unread.load(Relaxed);
+        if unread == 0 {
+            shared.reader.register(cx.waker());
+            return Poll::Pending;
+        }
+        let rest = &shared.burst[shared.burst.len() - unread..];
+        let len = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..len]);
+        shared.unread.store(unread - len, Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(self.0.swallow(&[IoSlice::new(bytes)])))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(self.0.swallow(slices)))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Batching for libraries that have no `feed`: keeps what is written until a read finds nothing,
+/// then writes it all. A user can put this below any library; only the reading half of the
+/// transport is looked at to decide, so it stays correct whatever the library does.
+#[derive(Debug)]
+pub struct Corked<T> {
+    inner: T,
+    held: Vec<u8>,
+}
+
+impl<T> Corked<T> {
+    /// How much is held back before it is written regardless.
+    const LIMIT: usize = 128 * 1024;
+
+    /// Holds back what is written to `inner`.
+    pub fn new(inner: T) -> Self {
+        Self { inner, held: Vec::new() }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Corked<T> {
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held))?;
+            self.held.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if read.is_pending()
+            && let Poll::Ready(Err(error)) = self.poll_release(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        read
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Corked<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.held.len() >= Self::LIMIT {
+            ready!(self.poll_release(cx))?;
+        }
+        self.held.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,155 @@
+//! The checks of `conformance/README.md`, with us as the client.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use stentor::{Client, CloseCode, Config, Message, WebSocket};
+
+use crate::content::{binary, text};
+use crate::{Result, config, fragmenting};
+
+const SIZES: [usize; 8] = [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 16 << 20];
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs all checks against the server at `http://ADDRESS`.
+pub(crate) async fn run(address: &str) -> Result {
+    let server = Server(address.replacen("http", "ws", 1));
+    let mut checks = Checks::default();
+
+    for (kind, content) in [("text", text_message as fn(usize) -> Message), ("binary", binary_message)] {
+        for size in SIZES {
+            checks.check(&format!("{kind} {size}"), server.echoes("/echo", config(), content(size))).await;
+        }
+        let fragmented = server.echoes("/echo", fragmenting(), content(1000));
+        checks.check(&format!("fragments sent: {kind}"), fragmented).await;
+        let fragmented = server.echoes("/fragments", config(), content(1000));
+        checks.check(&format!("fragments received: {kind}"), fragmented).await;
+    }
+
+    checks.check("ping sent", server.answers_ping()).await;
+    checks.check("ping received", server.pings()).await;
+
+    // The last one has 123 bytes: the longest reason a close frame can carry (RFC 6455 §5.5).
+    let longest = "é".repeat(61) + "!";
+    for (code, reason) in [(1000, ""), (4001, "à bientôt 👋"), (3999, &longest)] {
+        checks.check(&format!("close sent: {code}"), server.sees_close(code, reason)).await;
+        checks.check(&format!("close received: {code}"), server.closes(code, reason)).await;
+    }
+    checks.finish()
+}
+
+fn text_message(size: usize) -> Message {
+    text(size).into()
+}
+
+fn binary_message(size: usize) -> Message {
+    binary(size).into()
+}
+
+/// The address of the server, as a `ws` URL.
+struct Server(String);
+
+impl Server {
+    async fn connect(&self, path: &str, config: Config) -> Result<WebSocket> {
+        Ok(Client::new().config(config).connect(&format!("{}{path}", self.0)).await?)
+    }
+
+    async fn echoes(&self, path: &str, config: Config, message: Message) -> Result {
+        let mut socket = self.connect(path, config).await?;
+        socket.send(message.clone()).await?;
+        expect_message(&mut socket, &message).await?;
+        close(socket).await
+    }
+
+    async fn answers_ping(&self) -> Result {
+        let mut socket = self.connect("/echo", config()).await?;
+        socket.ping().await?;
+        close(socket).await
+    }
+
+    async fn pings(&self) -> Result {
+        let mut socket = self.connect("/ping", config()).await?;
+        expect_message(&mut socket, &"pong".into()).await?;
+        close(socket).await
+    }
+
+    async fn sees_close(&self, code: u16, reason: &str) -> Result {
+        let id = unique_id();
+        let mut socket = self.connect(&format!("/echo?id={id}"), config()).await?;
+        let mut seen = self.connect(&format!("/seen?id={id}"), config()).await?;
+        socket.close(CloseCode::from(code), reason).await?;
+        expect_close(&socket, code, None)?;
+        expect_message(&mut seen, &format!("{code} {reason}").into()).await?;
+        close(seen).await
+    }
+
+    async fn closes(&self, code: u16, reason: &str) -> Result {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let query = query.append_pair("code", &code.to_string()).append_pair("reason", reason).finish();
+        let mut socket = self.connect(&format!("/close?{query}"), config()).await?;
+        if let Some(message) = socket.recv().await? {
+            return Err(format!("a message of {} bytes instead of a close", message.len()).into());
+        }
+        expect_close(&socket, code, Some(reason))
+    }
+}
+
+async fn expect_message(socket: &mut WebSocket, expected: &Message) -> Result {
+    let message = socket.recv().await?.ok_or("a close instead of a message")?;
+    if message.is_text() != expected.is_text() {
+        return Err("the type of the message changed".into());
+    }
+    if message.len() != expected.len() {
+        return Err(format!("{} bytes instead of {}", message.len(), expected.len()).into());
+    }
+    if message != *expected {
+        return Err("the bytes of the message changed".into());
+    }
+    Ok(())
+}
+
+fn expect_close(socket: &WebSocket, code: u16, reason: Option<&str>) -> Result {
+    let close = socket.close_frame().ok_or("no close frame")?;
+    if u16::from(close.code) != code || reason.is_some_and(|reason| close.reason.as_str() != reason) {
+        return Err(format!("closed with {close:?} instead of {code} {reason:?}").into());
+    }
+    Ok(())
+}
+
+async fn close(mut socket: WebSocket) -> Result {
+    socket.close(CloseCode::NORMAL, "").await?;
+    expect_close(&socket, 1000, None)
+}
+
+/// An id for a connection that the server has not had from us, nor from another process.
+fn unique_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[derive(Default)]
+struct Checks {
+    ok: usize,
+    failed: usize,
+}
+
+impl Checks {
+    async fn check(&mut self, name: &str, check: impl Future<Output = Result>) {
+        let result = tokio::time::timeout(LIMIT, check).await;
+        match result.unwrap_or_else(|_| Err(format!("nothing after {LIMIT:?}").into())) {
+            Ok(()) => {
+                self.ok += 1;
+                println!("ok {name}");
+            }
+            Err(why) => {
+                self.failed += 1;
+                println!("not ok {name}: {why}");
+            }
+        }
+    }
+
+    fn finish(self) -> Result {
+        println!("checks: {} ok, {} failed", self.ok, self.failed);
+        if self.failed == 0 { Ok(()) } else { Err("a check failed".into()) }
+    }
+}

@@ -1,0 +1,52 @@
+//! Our side of the checks against others' WebSocket implementations, on the public API: a server with the behaviours
+//! of `conformance/README.md`, a client that makes its checks, and a client for Autobahn's fuzzing server.
+
+mod autobahn;
+mod client;
+mod content;
+mod server;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use stentor::Config;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T = ()> = std::result::Result<T, Error>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        ["server"] => server::run().await,
+        ["client", address] => client::run(address).await,
+        ["autobahn-client", url] => autobahn::run(url).await,
+        _ => Err("server | client http://ADDRESS | autobahn-client ws://ADDRESS".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Limits that let the largest checks through: Autobahn sends 16 MiB in one frame, and 4 MiB in 65,536 fragments.
+fn config() -> Config {
+    Config {
+        max_frame_size: 16 << 20,
+        max_message_size: 16 << 20,
+        max_fragments: 70_000,
+        // Autobahn keeps some connections waiting for longer than a ping is patient.
+        keepalive: None,
+        close_timeout: Duration::from_secs(30),
+        ..Config::default()
+    }
+}
+
+/// The same, with messages sent in fragments of 3 bytes, which cut characters apart.
+fn fragmenting() -> Config {
+    Config { fragment_size: Some(3), ..config() }
+}

@@ -1,0 +1,128 @@
+//! What hostile peers have done to WebSocket libraries, done to this one, under an allocator that
+//! counts: memory stays bounded, work stays linear, the close code is the right one.
+//!
+//! Memory is what one thread holds at its peak, the caller's read buffer and the old half of a
+//! growing buffer included. Work is compared between an attack and one four times as long, so that
+//! no figure depends on the machine.
+
+// These lints guard the library from what a peer sends; a test is meant to panic.
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
+
+mod fragments;
+mod lengths;
+mod pings;
+mod rubbish;
+
+use std::time::{Duration, Instant};
+
+use allocation_counter::{AllocationInfo, measure};
+use stentor_proto::bytes::{Buf, BytesMut};
+use stentor_proto::{Config, Connection, Event, ProtocolError, Role};
+use stentor_testkit::script::connection;
+
+/// The size of the caller's read buffer in these attacks.
+const READ_BUFFER: usize = 16 << 10;
+
+/// What a connection may hold beside its limits.
+const SLACK: u64 = 64 << 10;
+
+/// A connection under attack, with a read buffer that is refilled as a socket would.
+struct Victim {
+    connection: Connection,
+    now: Instant,
+    inbox: BytesMut,
+    events: u64,
+    violation: Option<ProtocolError>,
+    reads: bool,
+}
+
+impl Victim {
+    fn new(role: Role, config: Config) -> Self {
+        let now = Instant::now();
+        Self {
+            connection: connection(role, config, now),
+            now,
+            inbox: BytesMut::with_capacity(READ_BUFFER),
+            events: 0,
+            violation: None,
+            reads: true,
+        }
+    }
+
+    /// Bytes arrive, in pieces no larger than the read buffer, until one breaks a rule.
+    fn receive(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(READ_BUFFER) {
+            self.inbox.extend_from_slice(piece);
+            while let Some(event) = self.connection.receive(&mut self.inbox, self.now) {
+                self.events += 1;
+                if let Event::Violation(error) = event {
+                    self.violation = Some(error);
+                }
+            }
+            if self.reads {
+                self.write();
+            }
+        }
+    }
+
+    /// The same bytes arrive many times over.
+    fn receive_repeatedly(&mut self, bytes: &[u8], times: usize) {
+        let batch = (READ_BUFFER / bytes.len()).max(1);
+        let many = bytes.repeat(batch);
+        for _ in 0..times / batch {
+            self.receive(&many);
+        }
+        self.receive(&bytes.repeat(times % batch));
+    }
+
+    /// The transport takes everything that waits.
+    fn write(&mut self) -> Vec<u8> {
+        let mut written = Vec::new();
+        while let Some(mut transmit) = self.connection.poll_transmit() {
+            let chunk = transmit.chunk();
+            written.extend_from_slice(chunk);
+            let len = chunk.len();
+            transmit.advance(len);
+        }
+        written
+    }
+}
+
+/// A configuration without the limits that would end an attack before it shows anything.
+fn unlimited() -> Config {
+    Config {
+        max_fragments: usize::MAX,
+        max_empty_fragments: usize::MAX,
+        max_control_frames_per_second: u32::MAX,
+        keepalive: None,
+        ..Config::default()
+    }
+}
+
+/// Checks that four times the attack takes no more than about four times the work: quadratic work
+/// would be sixteen times.
+fn assert_linear(attack: impl Fn(usize), n: usize) {
+    let cost = |n: usize| -> (AllocationInfo, Duration) {
+        let mut info = AllocationInfo::default();
+        // The fastest of several runs is the one that nothing else on the machine disturbed.
+        let fastest = (0..5).map(|_| {
+            let start = Instant::now();
+            info = measure(|| attack(n));
+            start.elapsed()
+        });
+        let fastest = fastest.min().unwrap_or_default();
+        (info, fastest)
+    };
+    let (small, short) = cost(n);
+    let (large, long) = cost(4 * n);
+    assert!(
+        large.bytes_total <= 6 * small.bytes_total + SLACK,
+        "{} bytes were allocated for {n}, {} for four times as much",
+        small.bytes_total,
+        large.bytes_total
+    );
+    assert!(
+        long < 10 * short.max(Duration::from_micros(100)),
+        "{short:?} for {n}, {long:?} for four times as much"
+    );
+}

@@ -1,0 +1,68 @@
+//! `cargo xtask`: the commands that check Stentor, from formatting to real browsers.
+//!
+//! It installs what a check needs (into `.tools/` and `node_modules/`, which git ignores; Debian packages when it
+//! runs as root) and does not depend on the crates that it checks.
+
+mod autobahn;
+mod browser;
+mod cargo;
+mod interop;
+mod outcome;
+mod peer;
+mod process;
+mod steps;
+mod tools;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use crate::steps::STEPS;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  test [STEP…]                     every check, or those named (`cargo xtask test --help` lists them)
+  interop                          node `ws` and Python `websockets`, as clients and as servers
+  browser                          Chromium: the protocol, and two pages in the chat example
+  autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them;
+                                   CASES are patterns such as 6.* (without them: all but 12 and 13)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["test", rest @ ..] if asks_for_help(rest) => {
+            print!("cargo xtask test [STEP…]\n\n{}", steps::list());
+            ExitCode::SUCCESS
+        }
+        [] => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        all if asks_for_help(all) => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        ["test"] => steps::run(STEPS),
+        ["test", names @ ..] => match steps::named(names) {
+            Ok(chosen) => steps::run(&chosen),
+            Err(unknown) => wrong(&format!("no step {unknown}; the steps are:\n{}", steps::list())),
+        },
+        ["interop"] => steps::run(&steps::starting_with("interop")),
+        ["browser"] => steps::run(&steps::starting_with("browser")),
+        ["autobahn", rest @ ..] => autobahn::command(rest),
+        _ => wrong(USAGE),
+    }
+}
+
+fn asks_for_help(arguments: &[&str]) -> bool {
+    arguments.iter().any(|argument| matches!(*argument, "-h" | "--help"))
+}
+
+/// Says what is wrong with the command line.
+fn wrong(why: &str) -> ExitCode {
+    eprint!("{why}");
+    ExitCode::from(2)
+}

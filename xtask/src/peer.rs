@@ -1,0 +1,40 @@
+//! Our side of the conformance checks: the package in `conformance/peer`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::outcome::Result;
+use crate::process::Service;
+use crate::workspace;
+
+/// The test peer's program, built.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    program: PathBuf,
+}
+
+impl Peer {
+    pub(crate) fn build() -> Result<Self> {
+        let program = workspace::build("stentor-conformance-peer", &["--bins"])?;
+        Ok(Self { program })
+    }
+
+    /// Our server, with every behaviour that `conformance/README.md` lists.
+    pub(crate) fn server(&self) -> Result<Service> {
+        Service::start(Command::new(&self.program).arg("server"))
+    }
+
+    /// Our client, to run the checks against a server at `address`.
+    pub(crate) fn client(&self, address: &str) -> Command {
+        let mut client = Command::new(&self.program);
+        client.args(["client", address]);
+        client
+    }
+
+    /// Our client, to be put through all the cases of the fuzzing server at `address`.
+    pub(crate) fn autobahn_client(&self, address: &str) -> Command {
+        let mut client = Command::new(&self.program);
+        client.args(["autobahn-client", address]);
+        client
+    }
+}

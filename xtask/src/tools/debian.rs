@@ -1,0 +1,38 @@
+//! Debian packages.
+
+use std::fs;
+use std::process::Command;
+
+use super::INSTALL_LIMIT;
+use crate::outcome::{Context, Result, Stop};
+use crate::process;
+use crate::workspace::tools;
+
+/// Installs packages, if this system has apt and we are allowed to; otherwise the check that wants them is skipped.
+pub(super) fn install(packages: &[&str]) -> Result {
+    let wanted = packages.join(", ");
+    if !process::succeeds(Command::new("apt-get").arg("--version")) {
+        return Err(Stop::skip(format!("{wanted} missing, and there is no apt-get to install it")));
+    }
+    if !is_root() {
+        return Err(Stop::skip(format!("{wanted} missing, and only root may install it")));
+    }
+    println!("installing {wanted}");
+    let log = tools("apt.log");
+    fs::create_dir_all(tools("")).context(log.display())?;
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2");
+        command
+    };
+    process::logged(apt().arg("update"), &log, INSTALL_LIMIT)?;
+    process::logged(
+        apt().args(["install", "--yes", "--no-install-recommends"]).args(packages),
+        &log,
+        INSTALL_LIMIT,
+    )
+}
+
+fn is_root() -> bool {
+    process::succeeds(Command::new("sh").args(["-c", "[ \"$(id -u)\" = 0 ]"]))
+}
