@@ -10,3 +10,5 @@ pub mod corpus;
 pub mod frame;
 pub mod pair;
 pub mod script;
+#[cfg(feature = "transport")]
+pub mod transport;
