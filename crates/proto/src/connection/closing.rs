@@ -106,14 +106,19 @@ impl Connection {
     pub fn receive_eof(&mut self, now: Instant) {
         if self.ending.is_none() {
             // §7.1.5: without a Close frame the code is 1006.
-            let ending = self.begin_closing(CloseCode::ABNORMAL, Utf8Bytes::new(), ClosedBy::Peer, now);
-            ending.failure = Some(Failure::Disconnected);
-            ending.aborted = true;
+            self.begin_closing(CloseCode::ABNORMAL, Utf8Bytes::new(), ClosedBy::Peer, now);
         }
         if let Some(ending) = &mut self.ending {
             ending.eof = true;
+            if ending.received.is_none() {
+                // §7.1.4: only after a complete closing handshake is it closed cleanly.
+                ending.failure.get_or_insert(Failure::Disconnected);
+            }
+            // Nobody is left to read what waits, unless the peer has only said its last word.
+            ending.aborted |= ending.received.is_none() && ending.failure == Some(Failure::Disconnected);
         }
         self.inbox.clear();
+        self.drop_queue_if_aborted();
     }
 
     /// The transport broke: nothing more can be read or written.
@@ -122,8 +127,14 @@ impl Connection {
         if let Some(ending) = &mut self.ending {
             ending.aborted = true;
         }
-        self.outbox.clear();
-        self.blocked_since = None;
+        self.drop_queue_if_aborted();
+    }
+
+    fn drop_queue_if_aborted(&mut self) {
+        if self.ending.as_ref().is_some_and(|ending| ending.aborted) {
+            self.outbox.clear();
+            self.blocked_since = None;
+        }
     }
 
     /// Time has come to [`poll_timeout`](Self::poll_timeout): does what is due at `now`, which may
@@ -164,9 +175,8 @@ impl Connection {
                 ending.failure.get_or_insert(Failure::Timeout(phase));
             }
         }
-        self.outbox.clear();
         self.inbox.clear();
-        self.blocked_since = None;
+        self.drop_queue_if_aborted();
     }
 
     /// The connection's state (RFC 6455 §4.1, §7.1).

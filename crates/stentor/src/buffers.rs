@@ -1,0 +1,98 @@
+//! Buffers that the connections of one thread share.
+//!
+//! A connection borrows a buffer when bytes arrive or are queued and gives it back as soon as it is
+//! empty, so an idle connection holds none and a busy thread works in the few that its cache knows.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+use stentor_proto::Message;
+
+/// The size of the blocks that bytes are read into.
+///
+/// A received message of up to 16 KiB is a slice of such a block, so a message that is kept pins at
+/// most this much. Larger ones have buffers of their own.
+pub(crate) const READ_BLOCK: usize = 32 << 10;
+
+/// What is left of a block is used while it is at least this much.
+pub(crate) const MIN_READ: usize = 4 << 10;
+
+const WRITE_BUFFER: usize = 32 << 10;
+
+/// A write buffer that grew beyond this is not kept.
+const MAX_KEPT_WRITE_BUFFER: usize = 128 << 10;
+
+/// How many buffers of each kind a thread keeps.
+const KEPT: usize = 4;
+
+#[derive(Default)]
+struct Pool {
+    read: Vec<BytesMut>,
+    write: Vec<Vec<u8>>,
+    queues: Vec<VecDeque<Message>>,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { read: Vec::new(), write: Vec::new(), queues: Vec::new() }) };
+}
+
+/// An empty block with at least [`MIN_READ`] bytes of room.
+pub(crate) fn take_read() -> BytesMut {
+    let kept = POOL.try_with(|pool| pool.borrow_mut().read.pop()).ok().flatten();
+    kept.and_then(|mut block| has_room(&mut block).then_some(block))
+        .unwrap_or_else(|| BytesMut::with_capacity(READ_BLOCK))
+}
+
+/// Whether `block` can be read into, begun anew when no message shares it any more.
+pub(crate) fn has_room(block: &mut BytesMut) -> bool {
+    block.try_reclaim(READ_BLOCK - block.len()) || block.capacity() - block.len() >= MIN_READ
+}
+
+/// Gives a block back; messages may still share parts of it.
+pub(crate) fn give_read(block: BytesMut) {
+    debug_assert!(block.is_empty());
+    if block.capacity() > 0 {
+        // A thread that is ending keeps nothing.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.read.len() < KEPT {
+                pool.read.push(block);
+            }
+        });
+    }
+}
+
+/// An empty buffer to gather frames in.
+pub(crate) fn take_write() -> Vec<u8> {
+    let kept = POOL.try_with(|pool| pool.borrow_mut().write.pop()).ok().flatten();
+    kept.unwrap_or_else(|| Vec::with_capacity(WRITE_BUFFER))
+}
+
+/// Gives a gathering buffer back.
+pub(crate) fn give_write(buffer: Vec<u8>) {
+    if buffer.capacity() <= MAX_KEPT_WRITE_BUFFER {
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.write.len() < KEPT {
+                pool.write.push(buffer);
+            }
+        });
+    }
+}
+
+/// An empty queue of messages.
+pub(crate) fn take_queue() -> VecDeque<Message> {
+    POOL.try_with(|pool| pool.borrow_mut().queues.pop()).ok().flatten().unwrap_or_default()
+}
+
+/// Gives an empty queue back.
+pub(crate) fn give_queue(queue: VecDeque<Message>) {
+    debug_assert!(queue.is_empty());
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        if pool.queues.len() < KEPT {
+            pool.queues.push(queue);
+        }
+    });
+}

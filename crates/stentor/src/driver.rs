@@ -1,0 +1,514 @@
+//! The drive loop: the only file that knows both a transport and a [`Connection`].
+//!
+//! One *turn* writes what is queued, reads what there is room for and keeps the deadlines; reading
+//! never waits for a blocked write, nor writing for a silent peer. Who takes the turns is one of
+//! two:
+//!
+//! - *driven*: a task beside the handles does, the connection's own on a server, and one that
+//!   [`split`](crate::WebSocket::split) starts on a client. The handles only queue and take, and
+//!   the task writes once for all that a handler sent between two suspensions;
+//! - *self-driven*: the calls on the [`WebSocket`](crate::WebSocket) do it themselves.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::BytesMut;
+use stentor_proto::{CloseCode, Connection, Event, Failure, Message, Misuse, Prepared, Teardown};
+use tokio::time::Sleep;
+
+use crate::buffers;
+use crate::error::{Error, Result};
+use crate::transport::Transport;
+
+/// How many bytes of messages are taken from the transport while nobody asks for them, so that the
+/// Pings among them are answered. A message counts for its payload and its place in the queue.
+const READ_AHEAD: usize = 64 << 10;
+
+/// A connection, its transport, and who waits for what.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; together they are no state machine.
+pub(crate) struct Core {
+    pub(crate) connection: Connection,
+    transport: Transport,
+    /// What was read and is not decoded; holds no block while it is empty and the peer silent.
+    inbound: BytesMut,
+    /// The time at the beginning of the last turn.
+    now: Instant,
+    /// Messages taken ahead of a reader, and what they count for.
+    ahead: VecDeque<Message>,
+    ahead_size: usize,
+    /// The transport has ended.
+    eof: bool,
+    /// A Ping was decoded whose Pong should leave before the next is.
+    pong_first: bool,
+    /// The transport holds bytes back until it is flushed.
+    unflushed: bool,
+    /// The writing direction was ended.
+    finished_writing: bool,
+    transport_error: Option<io::Error>,
+    timer: Timer,
+    reader: Reader,
+    /// Those who wait for room, for everything to be written, for a Pong or for the end.
+    waiters: Vec<Waker>,
+    /// How many Pings of ours were answered.
+    pub(crate) pongs: u64,
+    driver: Driver,
+    /// How many [`WebSocket`](crate::WebSocket)s, senders and receivers there are.
+    pub(crate) handles: usize,
+    /// Nobody will read any more, so messages are dropped.
+    pub(crate) discarding: bool,
+}
+
+/// Who takes the turns.
+#[derive(Debug)]
+enum Driver {
+    /// Whoever calls.
+    Caller,
+    /// A task. `in_turn` while it polls the handler, after which it takes a turn anyway.
+    Task { waker: Option<Waker>, in_turn: bool },
+}
+
+/// Who waits for a message.
+#[derive(Debug)]
+enum Reader {
+    Nobody,
+    /// The one who takes the turns.
+    Driver,
+    /// Another task.
+    Task(Waker),
+}
+
+impl Core {
+    pub(crate) fn new(connection: Connection, transport: Transport, inbound: BytesMut, driven: bool) -> Self {
+        let driver = if driven { Driver::Task { waker: None, in_turn: false } } else { Driver::Caller };
+        Self {
+            connection,
+            transport,
+            inbound,
+            now: now(),
+            ahead: VecDeque::new(),
+            ahead_size: 0,
+            eof: false,
+            pong_first: false,
+            unflushed: false,
+            finished_writing: false,
+            transport_error: None,
+            timer: Timer::default(),
+            reader: Reader::Nobody,
+            waiters: Vec::new(),
+            pongs: 0,
+            driver,
+            handles: 1,
+            discarding: false,
+        }
+    }
+
+    /// Whether a task takes the turns, rather than the caller.
+    pub(crate) fn is_driven(&self) -> bool {
+        matches!(self.driver, Driver::Task { .. })
+    }
+
+    /// From now on a task takes the turns.
+    pub(crate) fn hand_over(&mut self) {
+        self.driver = Driver::Task { waker: None, in_turn: false };
+    }
+
+    /// The task is about to poll the handler and will take a turn afterwards.
+    pub(crate) fn begin_turn(&mut self, cx: &Context<'_>) {
+        if let Driver::Task { waker, in_turn } = &mut self.driver {
+            *in_turn = true;
+            match waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => *waker = Some(cx.waker().clone()),
+            }
+        }
+        if matches!(self.reader, Reader::Driver) {
+            self.reader = Reader::Nobody;
+        }
+    }
+
+    /// The task has polled the handler.
+    pub(crate) fn end_turn(&mut self) {
+        if let Driver::Task { in_turn, .. } = &mut self.driver {
+            *in_turn = false;
+        }
+    }
+
+    /// Makes sure that a turn is taken for what a handle has just done.
+    pub(crate) fn wake_driver(&self) {
+        if let Driver::Task { waker: Some(waker), in_turn: false } = &self.driver {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// A message, the end, or `None` when more has to be read first.
+    #[inline]
+    pub(crate) fn next_message(&mut self) -> Option<Result<Option<Message>>> {
+        if let Some(message) = self.ahead.pop_front() {
+            let was_full = self.ahead_size >= READ_AHEAD;
+            self.ahead_size -= counted_size(&message);
+            if self.ahead.is_empty() {
+                buffers::give_queue(std::mem::take(&mut self.ahead));
+            }
+            if was_full && self.ahead_size < READ_AHEAD {
+                self.wake_driver();
+            }
+            return Some(Ok(Some(message)));
+        }
+        if let Some(message) = self.decode() {
+            return Some(Ok(Some(message)));
+        }
+        self.is_over().then(|| self.outcome().map(|()| None))
+    }
+
+    /// Waits for what [`next_message`](Self::next_message) did not have. Only for driven ones.
+    pub(crate) fn wait_to_read(&mut self, cx: &Context<'_>) {
+        match &self.driver {
+            // The task polls the handler again when something was read: no waking is needed.
+            Driver::Task { waker: Some(waker), in_turn: true } if waker.will_wake(cx.waker()) => {
+                self.reader = Reader::Driver;
+            }
+            _ => {
+                self.reader = Reader::Task(cx.waker().clone());
+                self.wake_driver();
+            }
+        }
+    }
+
+    /// Waits for any change of the connection.
+    pub(crate) fn wait_for_change(&mut self, cx: &Context<'_>) {
+        if !self.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+            self.waiters.push(cx.waker().clone());
+        }
+    }
+
+    /// The caller, who takes the turns, waits for a message, or for something else.
+    pub(crate) fn expect_message(&mut self, expected: bool) {
+        self.reader = if expected { Reader::Driver } else { Reader::Nobody };
+    }
+
+    /// Queues a message if there is room for it; otherwise leaves it where it is.
+    #[inline]
+    pub(crate) fn try_send(&mut self, message: &mut Option<Message>) -> Result<bool> {
+        if !self.connection.has_room() {
+            return self.check_open().map(|()| false);
+        }
+        if self.connection.wants_buffer() {
+            self.connection.lend_buffer(buffers::take_write());
+        }
+        match message.take().map(|message| self.connection.send(message)) {
+            Some(Err(Misuse::NotOpen)) => Err(self.ended()),
+            Some(Err(misuse)) => Err(misuse.into()),
+            Some(Ok(())) | None => Ok(true),
+        }
+    }
+
+    /// Queues an encoded message if there is room for it.
+    pub(crate) fn try_send_prepared(&mut self, message: &Prepared) -> Result<Option<()>> {
+        self.check_open()?;
+        if !self.connection.has_room() {
+            return Ok(None);
+        }
+        if self.connection.wants_buffer() {
+            self.connection.lend_buffer(buffers::take_write());
+        }
+        self.connection.send_prepared(message).map(Some).map_err(Error::from)
+    }
+
+    /// Fails when nothing may be sent any more.
+    pub(crate) fn check_open(&mut self) -> Result<()> {
+        if self.connection.closed().is_some() { Err(self.ended()) } else { Ok(()) }
+    }
+
+    /// Whether everything queued was written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        !self.connection.has_transmit() && !self.unflushed
+    }
+
+    /// Whether nothing more will be read: the peer's Close frame arrived, the connection failed or
+    /// the transport is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_gone() || self.connection.close_received().is_some() || self.connection.failure().is_some()
+    }
+
+    /// Whether the transport is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.transport, Transport::Gone)
+    }
+
+    /// How the connection ended, as a reader sees it: a clean close is no error.
+    pub(crate) fn outcome(&mut self) -> Result<()> {
+        match self.connection.failure() {
+            None => Ok(()),
+            Some(_) => Err(self.ended()),
+        }
+    }
+
+    /// How the connection ended, as a sender sees it.
+    fn ended(&mut self) -> Error {
+        match self.connection.failure() {
+            Some(Failure::Protocol(error)) => return error.into(),
+            Some(Failure::Timeout(phase)) => return Error::Timeout(phase),
+            _ => {}
+        }
+        if let Some(error) = self.transport_error.take() {
+            return error.into();
+        }
+        match self.connection.closed() {
+            Some(closed) => Error::Closed(closed.clone()),
+            None => Misuse::NotOpen.into(),
+        }
+    }
+
+    /// Begins the closing, if nobody has; what still arrives is dropped.
+    pub(crate) fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), Misuse> {
+        let result = self.connection.close(code, reason, now());
+        if !matches!(result, Err(Misuse::UnsendableCloseCode(_) | Misuse::ReasonTooLong)) {
+            self.discard();
+        }
+        match result {
+            Err(Misuse::NotOpen) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// From now on messages are dropped.
+    pub(crate) fn discard(&mut self) {
+        self.discarding = true;
+        self.ahead = VecDeque::new();
+        self.ahead_size = 0;
+    }
+
+    /// Takes a turn, and says whether the reader should look again at once.
+    pub(crate) fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_gone() {
+            return false;
+        }
+        self.now = now();
+        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
+            self.connection.handle_timeout(self.now);
+            self.wake_if_over();
+        }
+        let again = loop {
+            let waited_for = !self.discarding && !matches!(self.reader, Reader::Nobody);
+            if !waited_for {
+                self.read_ahead();
+            }
+            self.write(cx);
+            if self.tear_down(cx) {
+                break false;
+            }
+            if std::mem::take(&mut self.pong_first) {
+                if waited_for && self.wake_reader() {
+                    break true;
+                }
+                continue;
+            }
+            if self.ahead_size >= READ_AHEAD {
+                break false;
+            }
+            match self.read(cx) {
+                Poll::Ready(()) if waited_for && self.wake_reader() => break true,
+                Poll::Ready(()) => {}
+                Poll::Pending => break false,
+            }
+        };
+        if let Some(deadline) = self.connection.poll_timeout().filter(|_| !self.is_gone()) {
+            self.timer.arm(cx, deadline, self.now);
+        }
+        again || (self.is_over() && self.wake_reader())
+    }
+
+    /// The next message of what was read.
+    #[inline]
+    fn decode(&mut self) -> Option<Message> {
+        loop {
+            match self.connection.receive(&mut self.inbound, self.now)? {
+                Event::Message(_) if self.discarding => {}
+                Event::Message(message) => return Some(message),
+                Event::Ping(_) => {
+                    // The Pong leaves before the next Ping is looked at, lest that replace it.
+                    self.pong_first = true;
+                    return None;
+                }
+                Event::Pong(pong) => {
+                    self.pongs += u64::from(pong.round_trip.is_some());
+                    self.wake_waiters();
+                }
+                _ => {
+                    self.wake_if_over();
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Takes messages that nobody has asked for yet.
+    fn read_ahead(&mut self) {
+        while self.ahead_size < READ_AHEAD {
+            let Some(message) = self.decode() else { break };
+            self.ahead_size += counted_size(&message);
+            if self.ahead.capacity() == 0 {
+                self.ahead = buffers::take_queue();
+            }
+            self.ahead.push_back(message);
+        }
+    }
+
+    /// Reads once.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.eof {
+            return Poll::Pending;
+        }
+        self.make_room();
+        match self.transport.poll_read(cx, &mut self.inbound) {
+            Poll::Pending => {
+                if self.inbound.is_empty() {
+                    buffers::give_read(std::mem::take(&mut self.inbound));
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(0)) => {
+                self.eof = true;
+                self.connection.receive_eof(self.now);
+                self.wake_if_over();
+            }
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => self.fail(error),
+        }
+        Poll::Ready(())
+    }
+
+    fn make_room(&mut self) {
+        if self.inbound.capacity() == 0 {
+            self.inbound = buffers::take_read();
+            return;
+        }
+        let room = self.inbound.capacity() - self.inbound.len();
+        if (self.inbound.is_empty() || room < buffers::MIN_READ) && !buffers::has_room(&mut self.inbound) {
+            // Messages still share the block, and a frame begun at its end goes on in another.
+            let capacity = buffers::READ_BLOCK.max(self.inbound.len() * 2);
+            let begun = std::mem::replace(&mut self.inbound, BytesMut::with_capacity(capacity));
+            self.inbound.extend_from_slice(&begun);
+        }
+    }
+
+    /// Writes everything that the transport takes.
+    fn write(&mut self, cx: &mut Context<'_>) {
+        let (had_room, was_flushed) = (self.connection.has_room(), self.is_flushed());
+        loop {
+            let written = match self.connection.poll_transmit() {
+                Some(mut bytes) => self.transport.poll_write(cx, &mut bytes),
+                None => break,
+            };
+            match written {
+                Poll::Ready(Ok(_)) => self.unflushed = true,
+                Poll::Ready(Err(error)) => return self.fail(error),
+                Poll::Pending => {
+                    self.connection.transmit_blocked(self.now);
+                    break;
+                }
+            }
+        }
+        if let Some(buffer) = self.connection.reclaim_buffer() {
+            buffers::give_write(buffer);
+        }
+        if self.unflushed {
+            match self.transport.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return self.fail(error),
+                Poll::Pending => {}
+            }
+        }
+        if (!had_room && self.connection.has_room()) || (!was_flushed && self.is_flushed()) {
+            self.wake_waiters();
+        }
+    }
+
+    /// Does with the transport what the connection asks for, and says whether it is gone.
+    fn tear_down(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.connection.teardown() {
+            Teardown::Keep => return self.is_gone(),
+            Teardown::FinishWriting => {
+                if !self.finished_writing {
+                    self.finished_writing = self.transport.poll_shutdown(cx).is_ready();
+                }
+                return false;
+            }
+            Teardown::Disconnect => {}
+        }
+        // The best that can be done for a transport with an ending of its own, such as TLS.
+        let _ = self.transport.poll_shutdown(cx);
+        self.transport = Transport::Gone;
+        self.inbound = BytesMut::new();
+        self.timer = Timer::default();
+        self.wake_if_over();
+        true
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        self.transport_error = Some(error);
+        self.unflushed = false;
+        self.connection.transport_failed(self.now);
+        self.wake_if_over();
+    }
+
+    /// Wakes whoever waits for a message, and says whether that is the one who takes this turn.
+    fn wake_reader(&mut self) -> bool {
+        match std::mem::replace(&mut self.reader, Reader::Nobody) {
+            Reader::Nobody => false,
+            Reader::Driver => true,
+            Reader::Task(waker) => {
+                waker.wake();
+                false
+            }
+        }
+    }
+
+    fn wake_waiters(&mut self) {
+        for waiter in self.waiters.drain(..) {
+            waiter.wake();
+        }
+    }
+
+    /// Wakes the waiters when the connection is over; the reader is woken at the turn's end.
+    fn wake_if_over(&mut self) {
+        if self.is_over() {
+            self.wake_waiters();
+        }
+    }
+}
+
+/// What a message taken ahead counts for: its payload, and its place in the queue.
+fn counted_size(message: &Message) -> usize {
+    message.len() + size_of::<Message>()
+}
+
+/// The time, which a test may have paused.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// A timer that is moved only when it has to be: most deadlines are put off again and again, which
+/// then costs nothing.
+#[derive(Debug, Default)]
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Makes sure that the task is woken at `deadline`, or some time before.
+    fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) {
+        let deadline = tokio::time::Instant::from_std(deadline);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() > deadline || sleep.deadline().into_std() <= now {
+            sleep.as_mut().reset(deadline);
+        }
+        if sleep.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}

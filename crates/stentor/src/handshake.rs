@@ -1,0 +1,65 @@
+//! Reading heads and writing responses: the opening handshake's I/O, for both sides.
+
+use std::io;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use stentor_proto::handshake::encode_response;
+
+use crate::transport::Transport;
+
+/// How long a refused peer has to read its answer and go.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Reads once, into a buffer that grows with what has really arrived; 0 bytes mean the end.
+pub(crate) async fn read(transport: &mut Transport, bytes: &mut BytesMut) -> io::Result<usize> {
+    if bytes.capacity() - bytes.len() < 256 {
+        bytes.reserve(1024);
+    }
+    std::future::poll_fn(|cx| transport.poll_read(cx, bytes)).await
+}
+
+/// Writes all of `bytes`.
+pub(crate) async fn write(transport: &mut Transport, mut bytes: Bytes) -> io::Result<()> {
+    std::future::poll_fn(|cx| {
+        while bytes.has_remaining() {
+            ready!(transport.poll_write(cx, &mut bytes))?;
+        }
+        transport.poll_flush(cx)
+    })
+    .await
+}
+
+/// Answers with `response` instead of a handshake, and ends the connection.
+pub(crate) async fn answer(
+    mut transport: Transport,
+    response: &http::Response<Bytes>,
+    method: &http::Method,
+) -> io::Result<()> {
+    write(&mut transport, encode_response(response, method)).await?;
+    std::future::poll_fn(|cx| transport.poll_shutdown(cx)).await?;
+    // Dropping a socket that holds unread bytes resets it, which can destroy the answer before the
+    // peer has read it. So what it still sends is read and thrown away, for a while.
+    let _ = tokio::time::timeout(LINGER, async {
+        let mut waste = BytesMut::with_capacity(4096);
+        while read(&mut transport, &mut waste).await.is_ok_and(|len| len > 0) {
+            waste.clear();
+        }
+    })
+    .await;
+    Ok(())
+}
+
+/// Answers without waiting, for want of a task to wait in: as much as the transport takes at once.
+pub(crate) fn answer_at_once(transport: &mut Transport, response: &http::Response<Bytes>) {
+    let mut bytes = encode_response(response, &http::Method::GET);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    while bytes.has_remaining() {
+        if !matches!(transport.poll_write(&mut cx, &mut bytes), Poll::Ready(Ok(_))) {
+            return;
+        }
+    }
+    let _ = transport.poll_flush(&mut cx);
+    let _ = transport.poll_shutdown(&mut cx);
+}

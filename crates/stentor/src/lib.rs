@@ -1,0 +1,86 @@
+//! WebSocket client and server for [tokio]: correct, safe, clear and fast, in that order.
+//!
+//! A server that echoes:
+//!
+//! ```no_run
+//! use stentor::{Server, WebSocket};
+//!
+//! #[tokio::main]
+//! async fn main() -> stentor::Result<()> {
+//!     Server::bind("127.0.0.1:9001").await?.serve(echo).await
+//! }
+//!
+//! async fn echo(mut socket: WebSocket) -> stentor::Result<()> {
+//!     while let Some(message) = socket.recv().await? {
+//!         socket.send(message).await?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A client:
+//!
+//! ```no_run
+//! # async fn example() -> stentor::Result<()> {
+//! let mut socket = stentor::connect("ws://127.0.0.1:9001").await?;
+//! socket.send("hello").await?;
+//! while let Some(message) = socket.recv().await? {
+//!     println!("{message:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What to know
+//!
+//! - [`WebSocket::recv`] gives messages until the peer closes, then `None`: a normal close is no
+//!   error. Pings are answered, the closing handshake is done, dead peers are noticed, all without
+//!   the application.
+//! - Everything is bounded: sizes, counts, queues and times, by [`Config`], whose defaults are
+//!   finite. UTF-8, masks and all other rules of RFC 6455 are always enforced.
+//! - Nobody needs to flush: see [when bytes leave](WebSocket#when-bytes-leave).
+//! - Every `async` call says what happens when it is dropped half-way, under *Cancel safety*.
+//! - The runtime needs its I/O and time drivers, as `#[tokio::main]` has them.
+//!
+//! # Memory
+//!
+//! A connection holds a read or write buffer only while there is something in it: the buffers of a
+//! thread are shared by its connections. A received message of up to 16 KiB is a slice of the block
+//! it was read into, so a message that is *kept* pins at most 32 KiB; who keeps many small ones for
+//! long copies them (`Message::from(message.as_bytes())`). Larger messages have a buffer of their
+//! own, as large as what has arrived, never as large as what a header promises.
+//!
+//! The protocol without I/O is [`proto`].
+
+mod acceptor;
+mod buffers;
+mod client;
+mod driver;
+mod entropy;
+mod error;
+mod handler;
+mod handshake;
+mod server;
+mod shared;
+mod socket;
+mod split;
+mod transport;
+mod upgrade;
+
+pub use http;
+pub use stentor_proto as proto;
+pub use stentor_proto::handshake::OriginPolicy;
+pub use stentor_proto::{
+    CloseCode, CloseFrame, Closed, ClosedBy, Config, Keepalive, Message, Misuse, Phase, Prepared,
+    ProtocolError, State, Utf8Bytes,
+};
+
+pub use acceptor::Acceptor;
+pub use client::{Client, connect};
+pub use error::{Error, HandshakeFailure, Result};
+pub use handler::{BoxError, HandlerOutput};
+pub use server::Server;
+pub use socket::WebSocket;
+pub use split::{Receiver, Sender};
+pub use transport::Io;
+pub use upgrade::Upgrade;

@@ -1,0 +1,273 @@
+//! One connection in one hand: receive, send, ping, close, split.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_core::Stream;
+use futures_sink::Sink;
+use stentor_proto::{CloseCode, CloseFrame, Closed, Connection, Message, Prepared, State};
+
+use crate::error::{Error, Result};
+use crate::shared::{Opened, Shared};
+use crate::split::{Receiver, Sender};
+use crate::transport::{Io, Transport};
+
+/// An open WebSocket connection.
+///
+/// A server's handler is handed one, [`connect`](crate::connect) and [`Client`](crate::Client)
+/// give one. It is also a [`Stream`] and a [`Sink`] of [`Message`]s.
+///
+/// # When bytes leave
+///
+/// In a server's handler, everything sent between two suspensions leaves in one write, at the next
+/// suspension. A handler that computes for long after a [`send`](Self::send) without awaiting
+/// anything calls [`flush`](Self::flush) first. Anywhere else, as on a client, `send` writes before
+/// it returns; [`feed`](Self::feed) gathers.
+///
+/// # When bytes are read
+///
+/// In a server's handler the connection is read and its Pings are answered whatever the handler is
+/// waiting for, until 64 KiB of messages wait to be received. Anywhere else it is read during the
+/// calls on it; [`split`](Self::split) gives it a task of its own.
+///
+/// # Dropping it
+///
+/// An open connection that is dropped is closed with 1000 in the background; use
+/// [`close`](Self::close) to choose the code.
+pub struct WebSocket {
+    shared: Arc<Shared>,
+}
+
+impl WebSocket {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Runs a connection whose opening handshake was done elsewhere, over any byte stream.
+    /// `received` is what arrived behind the handshake.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor::{WebSocket, proto::{Config, Connection}};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> stentor::Result<()> {
+    /// let (io, peer) = tokio::io::duplex(1024);
+    /// let server = Connection::server(Arc::new(Config::default()), Instant::now());
+    /// let mut socket = WebSocket::from_connection(server, io, Default::default());
+    /// drop(peer);
+    /// assert!(socket.recv().await.is_err()); // no Close frame
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_connection(connection: Connection, io: impl Io, received: BytesMut) -> Self {
+        let transport = Transport::Boxed(Box::new(io));
+        let opened = Opened { connection, transport, inbound: received, peer_addr: None, subprotocol: None };
+        Self::new(Shared::new(opened, false))
+    }
+
+    /// The next message, or `None` once the peer has closed: [`closed`](Self::closed) then tells
+    /// with which code and reason.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Protocol`] when the peer broke a rule, [`Error::Timeout`] when it did not answer a
+    /// Ping or took too long, [`Error::Closed`] or [`Error::Io`] when the transport ended without a
+    /// Close frame.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a message is handed out whole or stays for the next call.
+    pub async fn recv(&mut self) -> Result<Option<Message>> {
+        std::future::poll_fn(|cx| self.shared.poll_recv(cx)).await
+    }
+
+    /// Sends a message: waits until fewer than
+    /// [`Config::max_outbox_size`](crate::Config::max_outbox_size) bytes are queued, then queues
+    /// it. When the bytes leave is told on the [type](Self#when-bytes-leave).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the connection is closing or closed, or why it failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// A message is queued whole or, when dropped while it waits for room, not at all.
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
+        let mut message = Some(message.into());
+        std::future::poll_fn(|cx| {
+            if message.is_some() {
+                std::task::ready!(self.shared.poll_feed(cx, &mut message))?;
+            }
+            self.shared.poll_depart(cx)
+        })
+        .await
+    }
+
+    /// Queues a message like [`send`](Self::send), without seeing to it that it leaves.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn feed(&mut self, message: impl Into<Message>) -> Result<()> {
+        let mut message = Some(message.into());
+        std::future::poll_fn(|cx| self.shared.poll_feed(cx, &mut message)).await
+    }
+
+    /// Waits until everything that was queued has been handed to the transport.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection failed before that.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn flush(&mut self) -> Result<()> {
+        std::future::poll_fn(|cx| self.shared.poll_flush(cx)).await
+    }
+
+    /// Sends a message that was encoded before, sharing its bytes with other connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_prepared(&mut self, message: &Prepared) -> Result<()> {
+        std::future::poll_fn(|cx| self.shared.poll_feed_prepared(cx, message)).await?;
+        std::future::poll_fn(|cx| self.shared.poll_depart(cx)).await
+    }
+
+    /// Sends a Ping and waits for its Pong: gives the round-trip time. When a Ping is already under
+    /// way, its Pong answers this call too.
+    ///
+    /// Messages that arrive meanwhile are kept for [`recv`](Self::recv), up to 64 KiB; behind more
+    /// than that the Pong is not seen, and the call waits for the keepalive to end the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when the connection is closing or closed, or why it failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the Ping may still be sent.
+    pub async fn ping(&mut self) -> Result<Duration> {
+        self.shared.ping().await
+    }
+
+    /// Closes the connection: sends a Close frame behind what was sent before, drops the messages
+    /// that still arrive and waits for the peer's Close frame, at most
+    /// [`Config::close_timeout`](crate::Config::close_timeout).
+    ///
+    /// Closing what the peer has closed already is fine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misuse`] when the code may not be sent (RFC 6455 §7.4) or the reason is longer than
+    /// 123 bytes; then nothing was done. [`Error::Timeout`] when the peer did not answer in time,
+    /// or another reason why the connection failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the closing goes on, with its deadline, even if this future is dropped.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<()> {
+        self.shared.close(code, reason).await
+    }
+
+    /// Parts the connection into a [`Sender`], which can be cloned, and a [`Receiver`], for use in
+    /// different tasks. A self-driven connection gets a task that drives it.
+    #[must_use]
+    pub fn split(self) -> (Sender, Receiver) {
+        self.shared.add_handle();
+        self.shared.hand_over();
+        (Sender::new(Arc::clone(&self.shared)), Receiver::new(Arc::clone(&self.shared)))
+    }
+
+    /// Where the connection is in its life.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared.lock().connection.state()
+    }
+
+    /// How the connection ended, once its end has begun: the code and the reason of the first
+    /// Close frame, and whose it was.
+    #[must_use]
+    pub fn closed(&self) -> Option<Closed> {
+        self.shared.lock().connection.closed().cloned()
+    }
+
+    /// The Close frame that the peer sent, if it has.
+    #[must_use]
+    pub fn close_frame(&self) -> Option<CloseFrame> {
+        self.shared.lock().connection.close_received().cloned()
+    }
+
+    /// The subprotocol that was agreed on, if any.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.shared.subprotocol.as_deref()
+    }
+
+    /// The address of the peer's end of the TCP connection; `None` over other byte streams.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.peer_addr
+    }
+
+    /// The last round-trip time measured by a Ping and its Pong.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.shared.lock().connection.round_trip()
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        self.shared.drop_handle();
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("peer_addr", &self.peer_addr()).finish_non_exhaustive()
+    }
+}
+
+impl Stream for WebSocket {
+    type Item = Result<Message>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.shared.poll_recv(cx).map(Result::transpose)
+    }
+}
+
+impl Sink<Message> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.shared.poll_room(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
+        self.shared.start_send(message)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.shared.poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.shared.poll_close(cx, CloseCode::NORMAL, "")
+    }
+}

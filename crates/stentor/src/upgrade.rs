@@ -1,0 +1,181 @@
+//! A client that asks to be upgraded: look at its request, then accept or reject it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, StatusCode};
+use stentor_proto::Config;
+use stentor_proto::handshake::{Acceptance, Offer, error_response};
+
+use crate::driver::now;
+use crate::error::{HandshakeFailure, Result};
+use crate::handshake;
+use crate::shared::{Opened, Shared};
+use crate::socket::WebSocket;
+use crate::transport::Transport;
+
+/// Where a connection's task finds the connection once the handler has accepted it.
+pub(crate) type Slot = Arc<OnceLock<Arc<Shared>>>;
+
+/// A valid opening handshake that waits for its answer (RFC 6455 §4.2.2).
+///
+/// Dropped without an answer, it refuses with 500.
+///
+/// ```no_run
+/// use stentor::{Server, Upgrade};
+///
+/// # async fn example() -> stentor::Result<()> {
+/// let server = Server::bind("127.0.0.1:8080").await?;
+/// server
+///     .serve_upgrades(async |upgrade: Upgrade| {
+///         if upgrade.request().uri().path() != "/chat" {
+///             let response = http::Response::builder().status(404).body("no such room".into()).unwrap();
+///             return upgrade.reject(response).await;
+///         }
+///         let mut socket = upgrade.accept().await?;
+///         socket.send("welcome").await
+///     })
+///     .await
+/// # }
+/// ```
+pub struct Upgrade {
+    offer: Offer,
+    client: Unanswered,
+    inbound: BytesMut,
+    peer_addr: Option<SocketAddr>,
+    config: Arc<Config>,
+    acceptance: Acceptance,
+    /// Where to put the connection when a task waits for it to drive it.
+    slot: Option<Slot>,
+}
+
+/// A client that waits for its answer, and gets one even if it is forgotten.
+struct Unanswered(Transport);
+
+impl Unanswered {
+    fn take(&mut self) -> Transport {
+        std::mem::replace(&mut self.0, Transport::Gone)
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if !matches!(self.0, Transport::Gone) {
+            let message = "the handshake was not answered";
+            let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, message);
+            handshake::answer_at_once(&mut self.0, &response);
+        }
+    }
+}
+
+impl Upgrade {
+    pub(crate) fn new(
+        offer: Offer,
+        transport: Transport,
+        inbound: BytesMut,
+        peer_addr: Option<SocketAddr>,
+        config: Arc<Config>,
+    ) -> Self {
+        let client = Unanswered(transport);
+        Self { offer, client, inbound, peer_addr, config, acceptance: Acceptance::new(), slot: None }
+    }
+
+    /// The connection, once accepted, is driven by a task that looks for it in `slot`.
+    pub(crate) fn driven_through(&mut self, slot: &Slot) {
+        self.slot = Some(Arc::clone(slot));
+    }
+
+    /// The handshake as the client sent it: request, subprotocols, extensions, origin.
+    #[must_use]
+    pub fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// The whole request: URI with query, headers, cookies.
+    #[must_use]
+    pub fn request(&self) -> &http::Request<()> {
+        self.offer().request()
+    }
+
+    /// The address of the client's end of the TCP connection; `None` over other byte streams.
+    #[must_use]
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr
+    }
+
+    /// Chooses the subprotocol, in place of the server's own choice; it must be one of those
+    /// offered (RFC 6455 §4.2.2).
+    #[must_use]
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.acceptance.subprotocol = Some(name.into());
+        self
+    }
+
+    /// Adds a header to the response that accepts, such as a `Set-Cookie`.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.acceptance.headers.append(name, value);
+        self
+    }
+
+    /// Uses `config` for this connection, in place of the server's.
+    #[must_use]
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// Accepts: answers 101 and opens the connection. In a server's handler the answer leaves
+    /// together with what the handler sends before it is first suspended.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeFailure::Accept`] when the answer would break the protocol: a subprotocol that
+    /// was not offered, or a header that belongs to the handshake. The client is refused with 500.
+    /// [`Error::Io`](crate::Error::Io) when the client is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, it refuses or closes the connection.
+    pub async fn accept(mut self) -> Result<WebSocket> {
+        let accepted = self.offer.accept(&self.acceptance, Arc::clone(&self.config), now());
+        let opened = Opened {
+            connection: accepted.map_err(HandshakeFailure::Accept)?,
+            transport: self.client.take(),
+            inbound: self.inbound,
+            peer_addr: self.peer_addr,
+            subprotocol: self.acceptance.subprotocol.map(String::into_boxed_str),
+        };
+        let shared = Shared::new(opened, self.slot.is_some());
+        let mut socket = WebSocket::new(Arc::clone(&shared));
+        match &self.slot {
+            // The one slot of the one connection is still empty.
+            Some(slot) => drop(slot.set(shared)),
+            None => socket.flush().await?,
+        }
+        Ok(socket)
+    }
+
+    /// Rejects with an HTTP response, and ends the connection. `Connection: close` and the length
+    /// are added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`](crate::Error::Io) when the client is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is done, the client may see a part of the response.
+    pub async fn reject(mut self, response: http::Response<Bytes>) -> Result<()> {
+        let transport = self.client.take();
+        Ok(handshake::answer(transport, &response, self.offer.request().method()).await?)
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade").field("peer_addr", &self.peer_addr).finish_non_exhaustive()
+    }
+}
