@@ -200,10 +200,10 @@ impl Core {
         if self.connection.wants_buffer() {
             self.connection.lend_buffer(buffers::take_write());
         }
-        match message.take().map(|message| self.connection.send(message)) {
-            Some(Err(Misuse::NotOpen)) => Err(self.ended()),
-            Some(Err(misuse)) => Err(misuse.into()),
-            Some(Ok(())) | None => Ok(true),
+        let Some(message) = message.take() else { return Ok(true) };
+        match self.connection.send(message) {
+            Ok(()) => Ok(true),
+            Err(_) => Err(self.ended()),
         }
     }
 
