@@ -189,6 +189,8 @@ impl WebSocket {
     /// different tasks. A self-driven connection gets a task that drives it.
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
+        // Two more, because this one goes at the end of the call.
+        self.shared.add_handle();
         self.shared.add_handle();
         self.shared.hand_over();
         (Sender::new(Arc::clone(&self.shared)), Receiver::new(Arc::clone(&self.shared)))
