@@ -290,6 +290,9 @@ impl Core {
         }
         self.now = now();
         if self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
+            // A task that comes late must not hold that against the peer: what has arrived
+            // meanwhile is a sign of life, too.
+            self.catch_up(cx);
             self.connection.handle_timeout(self.now);
             self.wake_if_over();
         }
@@ -320,7 +323,18 @@ impl Core {
         if let Some(deadline) = self.connection.poll_timeout().filter(|_| !self.is_gone()) {
             self.timer.arm(cx, deadline, self.now);
         }
-        again || (self.is_over() && self.wake_reader())
+        again || ((self.is_over() || !self.ahead.is_empty()) && self.wake_reader())
+    }
+
+    /// Takes everything that has arrived and that there is room for.
+    fn catch_up(&mut self, cx: &mut Context<'_>) {
+        loop {
+            self.read_ahead();
+            let enough = self.ahead_size >= READ_AHEAD || self.pong_first || self.is_over();
+            if enough || self.read(cx).is_pending() {
+                break;
+            }
+        }
     }
 
     /// The next message of what was read.
