@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -76,6 +76,16 @@ impl Shared {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// The next item of a stream, which ends behind its first error: `failed` remembers that.
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>, failed: &mut bool) -> Poll<Option<Result<Message>>> {
+        if *failed {
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.poll_recv(cx)).transpose();
+        *failed = matches!(next, Some(Err(_)));
+        Poll::Ready(next)
     }
 
     /// Queues a message once there is room.
