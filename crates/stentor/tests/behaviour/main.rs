@@ -1,0 +1,9 @@
+//! What the async crate promises, one behaviour per file, over real sockets on the loopback
+//! interface, and in memory on paused time where the order or the time of things matters.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod echo;
+mod recv;
+mod stream_sink;
