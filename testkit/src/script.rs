@@ -146,10 +146,12 @@ impl Peer {
         let mut left = len;
         while left > 0 {
             let Some(mut transmit) = self.connection.poll_transmit() else { break };
+            let waiting = transmit.remaining();
             let chunk = transmit.chunk();
             let taken = chunk.len().min(left);
             self.wire.extend_from_slice(&chunk[..taken]);
             transmit.advance(taken);
+            assert!(taken > 0 && transmit.remaining() == waiting - taken, "an advance that does not advance");
             left -= taken;
         }
         self

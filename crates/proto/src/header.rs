@@ -24,9 +24,10 @@ pub const MAX_CONTROL_LEN: usize = 125;
 /// use stentor_proto::{FrameHeader, Opcode, Role};
 ///
 /// let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Text, mask: None, payload_len: 300 };
-/// let (bytes, len) = header.encode();
-/// assert_eq!(&bytes[..len], [0x81, 126, 0x01, 0x2c]);
-/// assert_eq!(FrameHeader::decode(&bytes[..len], Role::Server, 0), Ok(Some((header, 4))));
+/// let mut bytes = Vec::new();
+/// header.encode(&mut bytes);
+/// assert_eq!(bytes, [0x81, 126, 0x01, 0x2c]);
+/// assert_eq!(FrameHeader::decode(&bytes, Role::Server, 0), Ok(Some((header, 4))));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -117,33 +118,23 @@ impl FrameHeader {
         Ok(Some((Self { fin, rsv, opcode, mask, payload_len }, 2 + length_len + mask_len)))
     }
 
-    /// The header's bytes and how many of them count.
-    #[must_use]
+    /// Appends the header's bytes to `out`.
     #[inline]
-    pub fn encode(&self) -> ([u8; MAX_HEADER_LEN], usize) {
+    pub fn encode(&self, out: &mut Vec<u8>) {
         let first = u8::from(self.fin) << 7 | (self.rsv & 0b111) << 4 | self.opcode.bits();
         let masked = u8::from(self.mask.is_some()) << 7;
-        let mut bytes = [0; MAX_HEADER_LEN];
-        let mut len = 0;
-        let mut put = |more: &[u8]| {
-            if let Some(place) = bytes.get_mut(len..len + more.len()) {
-                place.copy_from_slice(more);
-                len += more.len();
-            }
-        };
         if let Ok(short @ 0..=125) = u8::try_from(self.payload_len) {
-            put(&[first, masked | short]);
+            out.extend_from_slice(&[first, masked | short]);
         } else if let Ok(medium) = u16::try_from(self.payload_len) {
             let [high, low] = medium.to_be_bytes();
-            put(&[first, masked | 0x7e, high, low]);
+            out.extend_from_slice(&[first, masked | 0x7e, high, low]);
         } else {
-            put(&[first, masked | 0x7f]);
-            put(&self.payload_len.to_be_bytes());
+            out.extend_from_slice(&[first, masked | 0x7f]);
+            out.extend_from_slice(&self.payload_len.to_be_bytes());
         }
         if let Some(MaskingKey(key)) = self.mask {
-            put(&key);
+            out.extend_from_slice(&key);
         }
-        (bytes, len)
     }
 }
 
@@ -159,8 +150,11 @@ mod tests {
         for payload_len in lengths {
             for (sender, mask) in [(Role::Client, KEY), (Role::Server, None)] {
                 let header = FrameHeader { fin: true, rsv: 0, opcode: Opcode::Binary, mask, payload_len };
-                let (bytes, len) = header.encode();
-                assert_eq!(FrameHeader::decode(&bytes[..len], sender, 0), Ok(Some((header, len))));
+                let mut bytes = Vec::new();
+                header.encode(&mut bytes);
+                let len = bytes.len();
+                assert!(len <= MAX_HEADER_LEN);
+                assert_eq!(FrameHeader::decode(&bytes, sender, 0), Ok(Some((header, len))));
                 for short in 0..len {
                     assert_eq!(FrameHeader::decode(&bytes[..short], sender, 0), Ok(None));
                 }

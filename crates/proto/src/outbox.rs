@@ -10,7 +10,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::header::FrameHeader;
+use crate::header::{FrameHeader, MAX_HEADER_LEN};
 use crate::mask::{MaskingKey, apply_mask};
 use crate::opcode::Opcode;
 
@@ -55,8 +55,8 @@ impl Outbox {
     /// Queues a frame behind all others.
     #[inline]
     pub(crate) fn push(&mut self, header: &FrameHeader, payload: Bytes) {
-        let (bytes, len) = header.encode();
-        self.tail.extend_from_slice(bytes.get(..len).unwrap_or_default());
+        self.tail.reserve(MAX_HEADER_LEN + payload.len().min(COPY_MAX));
+        header.encode(&mut self.tail);
         if payload.len() <= COPY_MAX {
             let start = self.tail.len();
             self.tail.extend_from_slice(&payload);
@@ -64,9 +64,14 @@ impl Outbox {
                 apply_mask(key, copy, 0);
             }
         } else {
-            self.seal_tail(false);
-            self.seal(masked(header.mask, payload), true);
+            self.push_behind_header(masked(header.mask, payload));
         }
+    }
+
+    #[inline(never)]
+    fn push_behind_header(&mut self, payload: Bytes) {
+        self.seal_tail(false);
+        self.seal(payload, true);
     }
 
     /// Queues the head of the opening handshake: no Pong may overtake that either.
@@ -177,6 +182,7 @@ impl Outbox {
 }
 
 /// `payload` as it goes on the wire. Copies only when a client must mask bytes it shares.
+#[inline(never)]
 fn masked(key: Option<MaskingKey>, payload: Bytes) -> Bytes {
     let Some(key) = key else { return payload };
     let mut own = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
@@ -208,8 +214,7 @@ impl Urgent {
             let Some(payload) = payload else { continue };
             let header =
                 FrameHeader { fin: true, rsv: 0, opcode, mask: mask(), payload_len: payload.len() as u64 };
-            let (bytes, len) = header.encode();
-            self.frames.extend_from_slice(bytes.get(..len).unwrap_or_default());
+            header.encode(&mut self.frames);
             let start = self.frames.len();
             self.frames.extend_from_slice(payload);
             if let (Some(key), Some(copy)) = (header.mask, self.frames.get_mut(start..)) {

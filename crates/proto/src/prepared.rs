@@ -1,6 +1,6 @@
 //! A message encoded once to be sent to many.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::header::{FrameHeader, MAX_HEADER_LEN};
 use crate::message::Message;
@@ -34,11 +34,10 @@ impl Prepared {
             mask: None,
             payload_len: payload.len() as u64,
         };
-        let (bytes, len) = header.encode();
-        let mut frame = BytesMut::with_capacity(MAX_HEADER_LEN + payload.len());
-        frame.put_slice(bytes.get(..len).unwrap_or_default());
-        frame.put_slice(payload);
-        Self { frame: frame.freeze(), message }
+        let mut frame = Vec::with_capacity(MAX_HEADER_LEN + payload.len());
+        header.encode(&mut frame);
+        frame.extend_from_slice(payload);
+        Self { frame: frame.into(), message }
     }
 
     /// The message.

@@ -11,12 +11,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
 use stentor_proto::{CloseCode, Connection, Event, Failure, Message, Misuse, Prepared, Teardown};
+use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 use crate::buffers;
@@ -200,10 +201,10 @@ impl Core {
         if self.connection.wants_buffer() {
             self.connection.lend_buffer(buffers::take_write());
         }
-        match message.take().map(|message| self.connection.send(message)) {
-            Some(Err(Misuse::NotOpen)) => Err(self.ended()),
-            Some(Err(misuse)) => Err(misuse.into()),
-            Some(Ok(())) | None => Ok(true),
+        let Some(message) = message.take() else { return Ok(true) };
+        match self.connection.send(message) {
+            Ok(()) => Ok(true),
+            Err(_) => Err(self.ended()),
         }
     }
 
@@ -512,6 +513,8 @@ pub(crate) fn now() -> Instant {
 #[derive(Debug, Default)]
 struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom it wakes.
+    waker: Option<Waker>,
 }
 
 impl Timer {
@@ -519,11 +522,18 @@ impl Timer {
     fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) {
         let deadline = tokio::time::Instant::from_std(deadline);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() > deadline || sleep.deadline().into_std() <= now {
+        let due = sleep.deadline();
+        if due > deadline || due.into_std() <= now {
             sleep.as_mut().reset(deadline);
+        } else if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return;
         }
-        if sleep.as_mut().poll(cx).is_ready() {
+        // Outside the task's budget, so that it cannot be pending without being registered.
+        if pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready() {
             cx.waker().wake_by_ref();
+            self.waker = None;
+        } else {
+            self.waker = Some(cx.waker().clone());
         }
     }
 }

@@ -156,28 +156,26 @@ impl Shared {
         })
     }
 
-    /// Sees to it that what was queued leaves soon: at once when self-driven, else at the task's
-    /// next turn. Pending only when self-driven and the transport takes no more.
+    /// Queues a message once there is room, and sees to it that it leaves soon: at once when
+    /// self-driven, else at the task's next turn.
     #[inline]
-    pub(crate) fn poll_depart(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let core = self.lock();
-        if core.is_driven() {
-            core.wake_driver();
-            return Poll::Ready(Ok(()));
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
+        let mut core = self.lock();
+        if message.is_some() && !core.try_send(message)? {
+            ready!(poll_change(core, cx, |core| core.try_send(message).map(|sent| sent.then_some(()))))?;
+            core = self.lock();
         }
-        drop(core);
-        self.poll_flush(cx)
+        depart(core, cx)
+    }
+
+    /// Sees to it that what was queued leaves soon.
+    pub(crate) fn poll_depart(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        depart(self.lock(), cx)
     }
 
     /// Until everything queued was written.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        poll_change(self.lock(), cx, |core| {
-            if core.is_flushed() {
-                // What the end of the connection has swept away was not written.
-                return core.outcome().map(Some);
-            }
-            Ok(None)
-        })
+        flush(self.lock(), cx)
     }
 
     /// Has a task drive the connection that its handles drove so far.
@@ -214,6 +212,26 @@ impl Shared {
             self.hand_over();
         }
     }
+}
+
+/// Pending only when self-driven and the transport takes no more.
+#[inline]
+fn depart(core: MutexGuard<'_, Core>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    if core.is_driven() {
+        core.wake_driver();
+        return Poll::Ready(Ok(()));
+    }
+    flush(core, cx)
+}
+
+fn flush(core: MutexGuard<'_, Core>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    poll_change(core, cx, |core| {
+        if core.is_flushed() {
+            // What the end of the connection has swept away was not written.
+            return core.outcome().map(Some);
+        }
+        Ok(None)
+    })
 }
 
 /// Until `done` gives a result, looking again whenever the connection has changed.

@@ -101,13 +101,7 @@ impl WebSocket {
     /// A message is queued whole or, when dropped while it waits for room, not at all.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
         let mut message = Some(message.into());
-        std::future::poll_fn(|cx| {
-            if message.is_some() {
-                std::task::ready!(self.shared.poll_feed(cx, &mut message))?;
-            }
-            self.shared.poll_depart(cx)
-        })
-        .await
+        std::future::poll_fn(|cx| self.shared.poll_send(cx, &mut message)).await
     }
 
     /// Queues a message like [`send`](Self::send), without seeing to it that it leaves.

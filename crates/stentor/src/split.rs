@@ -49,8 +49,8 @@ impl Sender {
     ///
     /// A message is queued whole or, when dropped while it waits for room, not at all.
     pub async fn send(&self, message: impl Into<Message>) -> Result<()> {
-        self.feed(message).await?;
-        std::future::poll_fn(|cx| self.shared.poll_depart(cx)).await
+        let mut message = Some(message.into());
+        std::future::poll_fn(|cx| self.shared.poll_send(cx, &mut message)).await
     }
 
     /// Queues a message without waking the connection's task: it leaves with the next

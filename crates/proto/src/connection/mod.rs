@@ -126,17 +126,28 @@ impl Connection {
     /// 16 KiB of which only a part is there.
     ///
     /// It cannot fail: a violation is an [`Event::Violation`] and has queued its Close frame.
+    #[inline]
     pub fn receive(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
         if bytes.is_empty() {
             return None;
         }
+        self.liveness.heard(now);
+        if self.ending.is_none() {
+            if let Some(message) = self.whole_message(bytes) {
+                return Some(Event::Message(message));
+            }
+        }
+        self.receive_other(bytes, now)
+    }
+
+    #[inline(never)]
+    fn receive_other(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
         if !self.is_receiving() {
             // §7.1.7: an endpoint that fails the connection "MUST NOT continue to attempt to
             // process data"; the same goes for what follows a Close frame (§5.5.1).
             bytes.clear();
             return None;
         }
-        self.liveness.heard(now);
         match self.next_event(bytes, now) {
             Ok(event) => event,
             Err(error) => {

@@ -67,8 +67,44 @@ enum Taken {
 }
 
 impl Connection {
-    /// The next event of `bytes`, or the rule they break.
+    /// The message at the front of `bytes`, if it is one whole frame that breaks no rule: the usual
+    /// case, on its own so that it stays short. Anything else is left to
+    /// [`next_event`](Self::next_event).
     #[inline]
+    pub(super) fn whole_message(&mut self, bytes: &mut BytesMut) -> Option<Message> {
+        if self.inbox.frame.is_some() || self.inbox.assembler.is_some() {
+            return None;
+        }
+        let (header, header_len) = FrameHeader::decode(bytes, self.role.peer(), 0).ok()??;
+        let len = usize::try_from(header.payload_len).ok()?;
+        if !header.fin || len > self.config.max_frame_size || len > self.config.max_message_size {
+            return None;
+        }
+        let end = header_len.checked_add(len)?;
+        let payload = bytes.get_mut(header_len..end)?;
+        let text = match header.opcode {
+            Opcode::Text => true,
+            Opcode::Binary => false,
+            _ => return None,
+        };
+        if let Some(key) = header.mask {
+            apply_mask(key, payload, 0);
+        }
+        if text && !is_utf8(payload) {
+            // Masked again, so that it is refused where everything is.
+            if let Some(key) = header.mask {
+                apply_mask(key, payload, 0);
+            }
+            return None;
+        }
+        let mut payload = bytes.split_to(end).freeze();
+        payload.advance(header_len);
+        self.inbox.unfinished_since = None;
+        Some(if text { Message::Text(Utf8Bytes::from_validated(payload)) } else { Message::Binary(payload) })
+    }
+
+    /// The next event of `bytes`, or the rule they break.
+    #[inline(never)]
     pub(super) fn next_event(
         &mut self,
         bytes: &mut BytesMut,
@@ -83,18 +119,7 @@ impl Connection {
                 };
                 let len = self.admit(&header, now)?;
                 bytes.advance(header_len);
-                if self.lies_in_place(&header) && len <= bytes.len() {
-                    // The usual case: the whole frame is there.
-                    let mut payload = bytes.split_to(len);
-                    if let Some(key) = header.mask {
-                        apply_mask(key, &mut payload, 0);
-                    }
-                    if header.opcode == Opcode::Text && !is_utf8(&payload) {
-                        return Err(ProtocolError::InvalidUtf8);
-                    }
-                    return self.frame_event(header.opcode, payload.freeze(), now).map(Some);
-                }
-                if self.lies_in_place(&header) && len > IN_PLACE_MAX {
+                if self.lies_in_place(&header) && len > IN_PLACE_MAX && len > bytes.len() {
                     let mut assembler = Box::new(Assembler::new(header.opcode));
                     assembler.begin_fragment(len, &self.config)?;
                     self.inbox.assembler = Some(assembler);
@@ -193,19 +218,26 @@ impl Connection {
             return Ok(Taken::Partial(frame));
         }
         let payload = bytes.split_to(frame.len).freeze();
-        self.frame_event(frame.header.opcode, payload, now).map(Taken::Event)
+        let message = match frame.header.opcode {
+            Opcode::Text => Message::Text(Utf8Bytes::from_validated(payload)),
+            Opcode::Binary | Opcode::Continuation => Message::Binary(payload),
+            control => return self.control_frame(control, payload, now).map(Taken::Event),
+        };
+        self.inbox.unfinished_since = None;
+        Ok(Taken::Event(Event::Message(message)))
     }
 
-    /// The event of a complete frame that is no fragment; `payload` is unmasked, and checked when
-    /// it is text.
-    #[inline]
-    fn frame_event(&mut self, opcode: Opcode, payload: Bytes, now: Instant) -> Result<Event, ProtocolError> {
+    /// The event of a complete Close, Ping or Pong frame.
+    fn control_frame(
+        &mut self,
+        opcode: Opcode,
+        payload: Bytes,
+        now: Instant,
+    ) -> Result<Event, ProtocolError> {
         if self.inbox.assembler.is_none() {
             self.inbox.unfinished_since = None;
         }
         match opcode {
-            Opcode::Text => Ok(Event::Message(Message::Text(Utf8Bytes::from_validated(payload)))),
-            Opcode::Binary => Ok(Event::Message(Message::Binary(payload))),
             Opcode::Ping => {
                 // §5.5.2: "an endpoint MUST send a Pong frame in response".
                 self.outbox.push_pong(&payload);
@@ -215,12 +247,11 @@ impl Connection {
                 let round_trip = self.liveness.ponged(&payload, now);
                 Ok(Event::Pong(Pong { payload, round_trip }))
             }
-            Opcode::Close => {
+            _ => {
                 let frame = parse_close(&payload)?;
                 self.peer_closed(frame.clone(), now);
                 Ok(Event::Close(frame))
             }
-            Opcode::Continuation => Err(ProtocolError::UnexpectedContinuation),
         }
     }
 
