@@ -163,14 +163,16 @@ impl Upgrade {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) when the client is gone.
+    /// [`Error::Io`](crate::Error::Io) when the client is gone,
+    /// [`Error::Timeout`](crate::Error::Timeout) when it does not read.
     ///
     /// # Cancel safety
     ///
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(mut self, response: http::Response<Bytes>) -> Result<()> {
         let transport = self.client.take();
-        Ok(handshake::answer(transport, &response, self.offer.request().method()).await?)
+        let method = self.offer.request().method();
+        handshake::answer(transport, &response, method, self.config.write_timeout).await
     }
 }
 
