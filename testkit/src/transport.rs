@@ -72,6 +72,7 @@ pub enum End {
 struct Controls {
     reading: Direction,
     writing: Direction,
+    flushing: Direction,
     counts: Counts,
 }
 
@@ -107,11 +108,16 @@ impl Rig {
         self.controls().writing.stalled = true;
     }
 
-    /// Ends both stalls and wakes who waits.
+    /// From now on flushes wait, as those of a transport that holds bytes back itself.
+    pub fn stall_flushing(&self) {
+        self.controls().flushing.stalled = true;
+    }
+
+    /// Ends all stalls and wakes who waits.
     pub fn release(&self) {
         let mut controls = self.controls();
-        let Controls { reading, writing, .. } = &mut *controls;
-        let waiting = [reading, writing].map(|direction| {
+        let Controls { reading, writing, flushing, .. } = &mut *controls;
+        let waiting = [reading, writing, flushing].map(|direction| {
             direction.stalled = false;
             direction.waiting.take()
         });
@@ -264,6 +270,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Rigged<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.control.controls().flushing.allowance(context).is_none() {
+            return Poll::Pending;
+        }
         Pin::new(&mut self.io).poll_flush(context)
     }
 

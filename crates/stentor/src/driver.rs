@@ -434,9 +434,14 @@ impl Core {
         }
         if self.unflushed {
             match self.transport.poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Ok(())) => {
+                    self.unflushed = false;
+                    if !self.connection.has_transmit() {
+                        self.connection.transmit_unblocked();
+                    }
+                }
                 Poll::Ready(Err(error)) => return self.fail(error),
-                Poll::Pending => {}
+                Poll::Pending => self.connection.transmit_blocked(self.now),
             }
         }
         if (!had_room && self.connection.has_room()) || (!was_flushed && self.is_flushed()) {
@@ -459,6 +464,7 @@ impl Core {
         // The best that can be done for a transport with an ending of its own, such as TLS.
         let _ = self.transport.poll_shutdown(cx);
         self.transport = Transport::Gone;
+        self.unflushed = false;
         self.inbound = BytesMut::new();
         self.timer = Timer::default();
         self.wake_if_over();
