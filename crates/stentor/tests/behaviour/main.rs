@@ -4,6 +4,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod close;
+mod deadlines;
 mod echo;
+mod http;
+mod ping;
 mod recv;
+mod send;
+mod split;
 mod stream_sink;
+mod upgrade;
