@@ -14,6 +14,17 @@ pub mod scenario;
 pub mod transport;
 pub mod yardstick;
 
+/// A runtime for the timers of the libraries that have any. Its guard is held while rows are opened
+/// and run; it does not poll them.
+///
+/// # Panics
+///
+/// When the operating system gives none.
+#[must_use]
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
 /// Every row that can be measured in memory.
 #[must_use]
 pub fn all_ways() -> Vec<row::Way> {

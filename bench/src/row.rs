@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
-use crate::scenario::Scenario;
+use crate::scenario::{HANDSHAKE, Scenario};
 use crate::transport::{Remote, Transport, transport};
 
 /// What the server does with a message.
@@ -81,9 +81,7 @@ impl Served {
     where
         F: Future<Output = ()> + 'static,
     {
-        let (server_end, remote) = transport(scenario.request());
-        let server = Box::pin(serve(server_end));
-        Box::new(Self { server, remote, seen: Seen::default(), echo_len: scenario.echo().len(), messages: 0 })
+        Box::new(Self::open(scenario, Task::Echo, b"", |transport, _| serve(transport)))
     }
 
     /// Opens a server that tells `Seen` of each message.
@@ -91,10 +89,51 @@ impl Served {
     where
         F: Future<Output = ()> + 'static,
     {
-        let (server_end, remote) = transport(scenario.request());
+        Box::new(Self::open(scenario, Task::Decode, b"", serve))
+    }
+
+    /// Opens a server that performs the opening handshake first, and does `task` then.
+    pub fn after_handshake<F>(
+        scenario: &Scenario,
+        task: Task,
+        serve: impl FnOnce(Transport, Seen) -> F,
+    ) -> Box<dyn Burst>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let mut served = Self::open(scenario, task, HANDSHAKE, serve);
+        served.remote.record(true);
+        let mut response = Vec::new();
+        while !response.ends_with(b"\r\n\r\n") {
+            assert!(served.poll().is_pending(), "the handshake was refused");
+            response.extend(served.remote.take_recorded());
+        }
+        assert!(response.starts_with(b"HTTP/1.1 101 "));
+        served.remote.record(false);
+        Box::new(served)
+    }
+
+    fn open<F>(
+        scenario: &Scenario,
+        task: Task,
+        opening: &[u8],
+        serve: impl FnOnce(Transport, Seen) -> F,
+    ) -> Self
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let (server_end, remote) = transport(opening, &scenario.request());
         let seen = Seen::default();
         let server = Box::pin(serve(server_end, seen.clone()));
-        Box::new(Self { server, remote, seen, echo_len: 0, messages: scenario.messages })
+        let (echo_len, messages) = match task {
+            Task::Echo => (scenario.echo().len(), 0),
+            Task::Decode => (0, scenario.messages),
+        };
+        Self { server, remote, seen, echo_len, messages }
+    }
+
+    fn poll(&mut self) -> Poll<()> {
+        self.server.as_mut().poll(&mut Context::from_waker(Waker::noop()))
     }
 }
 
@@ -103,11 +142,10 @@ impl Burst for Served {
         let written = self.remote.written() + self.echo_len;
         let seen = self.seen.0.get() + self.messages;
         self.remote.send_burst();
-        let mut cx = Context::from_waker(Waker::noop());
         // A library may yield before all is done; one that never finishes is a bug to be seen.
         for _ in 0..1000 {
-            assert!(self.server.as_mut().poll(&mut cx).is_pending(), "the server has ended");
-            if self.remote.unread() == 0 && self.remote.written() >= written && self.seen.0.get() >= seen {
+            assert!(self.poll().is_pending(), "the server has ended");
+            if self.remote.is_drained() && self.remote.written() >= written && self.seen.0.get() >= seen {
                 assert_eq!((self.remote.written(), self.seen.0.get()), (written, seen));
                 return;
             }

@@ -1,5 +1,13 @@
 //! What a client sends at once, and what an echo server must answer, byte for byte.
 
+/// A client's opening handshake, with the key of RFC 6455's own example (§1.3).
+pub const HANDSHAKE: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// The accept key that answers it.
+pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
 /// One burst of equal messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {

@@ -23,8 +23,12 @@ pub struct Remote(Arc<Shared>);
 /// touches them, so plain loads and stores do, and cost what a `Cell` would.
 #[derive(Debug)]
 struct Shared {
-    burst: Vec<u8>,
-    unread: AtomicUsize,
+    /// What is sent once, and behind it what is sent again and again.
+    bytes: Vec<u8>,
+    opening: usize,
+    /// What is readable now: from here, to there.
+    position: AtomicUsize,
+    end: AtomicUsize,
     written: AtomicUsize,
     writes: AtomicUsize,
     reader: AtomicWaker,
@@ -32,12 +36,14 @@ struct Shared {
     recorded: Mutex<Vec<u8>>,
 }
 
-/// A transport whose remote end repeats `burst`.
+/// A transport whose remote end sends `opening` once, if that is not empty, and then repeats `burst`.
 #[must_use]
-pub fn transport(burst: Vec<u8>) -> (Transport, Remote) {
+pub fn transport(opening: &[u8], burst: &[u8]) -> (Transport, Remote) {
     let shared = Arc::new(Shared {
-        burst,
-        unread: AtomicUsize::new(0),
+        bytes: [opening, burst].concat(),
+        opening: opening.len(),
+        position: AtomicUsize::new(0),
+        end: AtomicUsize::new(opening.len()),
         written: AtomicUsize::new(0),
         writes: AtomicUsize::new(0),
         reader: AtomicWaker::new(),
@@ -50,14 +56,15 @@ pub fn transport(burst: Vec<u8>) -> (Transport, Remote) {
 impl Remote {
     /// Makes the burst readable, and wakes who waits for it as a reactor would.
     pub fn send_burst(&self) {
-        self.0.unread.store(self.0.burst.len(), Relaxed);
+        self.0.position.store(self.0.opening, Relaxed);
+        self.0.end.store(self.0.bytes.len(), Relaxed);
         self.0.reader.wake();
     }
 
-    /// Bytes of the burst that nobody has read yet.
+    /// Whether everything sent was read.
     #[must_use]
-    pub fn unread(&self) -> usize {
-        self.0.unread.load(Relaxed)
+    pub fn is_drained(&self) -> bool {
+        self.0.position.load(Relaxed) == self.0.end.load(Relaxed)
     }
 
     /// Bytes written so far.
@@ -102,15 +109,15 @@ impl Shared {
 impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let shared = &*self.0;
-        let unread = shared.unread.load(Relaxed);
-        if unread == 0 {
+        let position = shared.position.load(Relaxed);
+        let rest = &shared.bytes[position..shared.end.load(Relaxed)];
+        if rest.is_empty() {
             shared.reader.register(cx.waker());
             return Poll::Pending;
         }
-        let rest = &shared.burst[shared.burst.len() - unread..];
         let len = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..len]);
-        shared.unread.store(unread - len, Relaxed);
+        shared.position.store(position + len, Relaxed);
         Poll::Ready(Ok(()))
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Apart from `in_memory`, because a counting allocator costs time.
 
-use stentor_bench::all_ways;
 use stentor_bench::measure::open_checked;
 use stentor_bench::scenario::SCENARIOS;
+use stentor_bench::{all_ways, runtime};
 
 const BURSTS: u32 = 1000;
 
 fn main() {
+    let runtime = runtime();
+    let _guard = runtime.enter();
     println!("allocations and bytes allocated per message, mean of {BURSTS} bursts\n");
     for scenario in &SCENARIOS {
         println!("{}\n\n| server | task | allocations | bytes |\n|---|---|---:|---:|", scenario.name);

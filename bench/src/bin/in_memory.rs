@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use stentor_bench::all_ways;
 use stentor_bench::measure::{interleaved, open_checked, table};
 use stentor_bench::row::{Task, Way};
 use stentor_bench::scenario::SCENARIOS;
+use stentor_bench::{all_ways, runtime};
 
 const USAGE: &str = "\
 in_memory [--rounds N]                 the tables
@@ -15,6 +15,8 @@ in_memory --list                       names of rows and scenarios";
 fn main() -> Result<(), lexopt::Error> {
     use lexopt::prelude::{Long, ValueExt};
 
+    let runtime = runtime();
+    let _guard = runtime.enter();
     let mut rounds = 51;
     let mut arguments = lexopt::Parser::from_env();
     let ways = all_ways();

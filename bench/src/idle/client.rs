@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
-use crate::scenario::Scenario;
+use crate::scenario::{ACCEPT, HANDSHAKE, Scenario};
 
 /// Longer than any answer takes: a server that does not answer ends the measurement.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,11 +23,7 @@ impl Client {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
-        // The key and its accept are RFC 6455's own example (§1.3).
-        stream.write_all(
-            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        )?;
+        stream.write_all(HANDSHAKE)?;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut bytes = [0; 512];
@@ -38,7 +34,7 @@ impl Client {
             head.extend_from_slice(&bytes[..len]);
         }
         let head = String::from_utf8_lossy(&head);
-        if head.starts_with("HTTP/1.1 101 ") && head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
+        if head.starts_with("HTTP/1.1 101 ") && head.contains(ACCEPT) {
             Ok(Self(stream))
         } else {
             Err(io::Error::other(head.into_owned()))

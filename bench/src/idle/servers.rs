@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, Read};
+use std::time::Duration;
 
 use fastwebsockets::{FragmentCollector, OpCode, WebSocketError, upgrade};
 use futures_util::{SinkExt, StreamExt};
@@ -10,6 +11,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use stentor::{Config, Keepalive, WebSocket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::accept_async_with_config;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -18,6 +20,9 @@ use tokio_websockets::ServerBuilder;
 /// An echo server by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
+    /// Stentor with its default configuration, whose keepalive is on; only its interval is longer
+    /// than the measurement, so that no Ping falls between two messages.
+    Stentor,
     /// tokio-tungstenite with its default configuration.
     Tungstenite,
     /// tokio-tungstenite with the 4 KiB read buffer that its documentation names for many connections.
@@ -30,13 +35,19 @@ pub enum Server {
 
 impl Server {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 4] =
-        [Self::Tungstenite, Self::TungsteniteSmall, Self::TokioWebsockets, Self::Fastwebsockets];
+    pub const ALL: [Self; 5] = [
+        Self::Stentor,
+        Self::Tungstenite,
+        Self::TungsteniteSmall,
+        Self::TokioWebsockets,
+        Self::Fastwebsockets,
+    ];
 
     /// The name in the table and on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Stentor => "stentor",
             Self::Tungstenite => "tokio-tungstenite 0.30.0",
             Self::TungsteniteSmall => "tokio-tungstenite 0.30.0, 4 KiB read buffer",
             Self::TokioWebsockets => "tokio-websockets 0.13.3",
@@ -62,10 +73,14 @@ impl Server {
     async fn serve(self) -> io::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?.port());
+        if self == Self::Stentor {
+            return stentor(listener).await.map_err(io::Error::other);
+        }
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             match self {
+                Self::Stentor => unreachable!("it accepts by itself"),
                 Self::Tungstenite => tokio::spawn(tungstenite(stream, WebSocketConfig::default())),
                 Self::TungsteniteSmall => {
                     tokio::spawn(tungstenite(stream, WebSocketConfig::default().read_buffer_size(4096)))
@@ -75,6 +90,19 @@ impl Server {
             };
         }
     }
+}
+
+async fn stentor(listener: TcpListener) -> stentor::Result<()> {
+    let keepalive = Some(Keepalive { interval: Duration::from_mins(10), ..Keepalive::default() });
+    let config = Config { keepalive, ..Config::default() };
+    stentor::Server::from_listener(listener).config(config).serve(stentor_echo).await
+}
+
+async fn stentor_echo(mut socket: WebSocket) -> stentor::Result<()> {
+    while let Some(message) = socket.recv().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
 }
 
 async fn tungstenite(stream: TcpStream, config: WebSocketConfig) {

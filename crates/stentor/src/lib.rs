@@ -21,14 +21,15 @@
 //! A client:
 //!
 //! ```no_run
-//! # async fn example() -> stentor::Result<()> {
-//! let mut socket = stentor::connect("ws://127.0.0.1:9001").await?;
-//! socket.send("hello").await?;
-//! while let Some(message) = socket.recv().await? {
-//!     println!("{message:?}");
+//! #[tokio::main]
+//! async fn main() -> stentor::Result<()> {
+//!     let mut socket = stentor::connect("ws://127.0.0.1:9001").await?;
+//!     socket.send("hello").await?;
+//!     while let Some(message) = socket.recv().await? {
+//!         println!("{message:?}");
+//!     }
+//!     Ok(())
 //! }
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! # What to know
@@ -84,3 +85,8 @@ pub use socket::WebSocket;
 pub use split::{Receiver, Sender};
 pub use transport::Io;
 pub use upgrade::Upgrade;
+
+/// The programs in the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
