@@ -67,11 +67,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
     pub async fn accept(io: T) -> (Self, String) {
         let mut peer = Self::new(Role::Server, io);
         let head = peer.head().await;
-        let accept = accept_of(&head);
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-        );
-        peer.send_bytes(answer.as_bytes()).await;
+        peer.send_bytes(answer(&head).as_bytes()).await;
         (peer, head)
     }
 
@@ -99,13 +95,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
     ///
     /// Panics when the stream ends before.
     pub async fn head(&mut self) -> String {
+        let head = self.head_if_whole().await;
+        head.unwrap_or_else(|| panic!("no whole head in {}", self.inbox.escape_ascii()))
+    }
+
+    /// The head of an HTTP message, or `None` when the stream ends before its empty line.
+    pub async fn head_if_whole(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.inbox.windows(4).position(|window| window == b"\r\n\r\n") {
                 let rest = self.inbox.split_off(end + 4);
                 let head = std::mem::replace(&mut self.inbox, rest);
-                return String::from_utf8(head).expect("a head in UTF-8");
+                return Some(String::from_utf8(head).expect("a head in UTF-8"));
             }
-            assert!(self.read_more().await, "no whole head in {}", self.inbox.escape_ascii());
+            if !self.read_more().await {
+                return None;
+            }
         }
     }
 
@@ -172,6 +176,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
 pub fn request(path: &str, headers: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {SAMPLE_KEY}\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n"
+    )
+}
+
+/// The answer that accepts the request with this head (RFC 6455 §4.2.2).
+#[must_use]
+pub fn answer(head: &str) -> String {
+    let accept = accept_of(head);
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
     )
 }
 
