@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cancel_safety;
 mod close;
 mod deadlines;
 mod echo;

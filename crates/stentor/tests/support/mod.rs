@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stentor::{Acceptor, Config, HandlerOutput, Result, Server, WebSocket};
+use stentor::{Acceptor, Config, HandlerOutput, Io, Result, Server, WebSocket};
 use stentor_proto::Role;
 use stentor_proto::bytes::BytesMut;
 use stentor_testkit::peer::Peer;
@@ -104,13 +104,21 @@ pub(crate) async fn lasting<F: Future>(future: F) -> F::Output {
 /// The self-driven end that plays `role`, and its peer.
 pub(crate) fn self_driven(role: Role, config: &Config) -> (WebSocket, Peer<DuplexStream>) {
     let (ours, theirs) = pipe(PIPE);
+    (self_driven_over(role, config, ours), Peer::new(other(role), theirs))
+}
+
+/// The self-driven end that plays `role` over `io`.
+pub(crate) fn self_driven_over(role: Role, config: &Config, io: impl Io) -> WebSocket {
     let connection = connection(role, config.clone(), Instant::now().into_std());
-    let socket = WebSocket::from_connection(connection, ours, BytesMut::new());
-    let peer = match role {
+    WebSocket::from_connection(connection, io, BytesMut::new())
+}
+
+/// The role of the peer of a connection that plays `role`.
+pub(crate) fn other(role: Role) -> Role {
+    match role {
         Role::Client => Role::Server,
         Role::Server => Role::Client,
-    };
-    (socket, Peer::new(peer, theirs))
+    }
 }
 
 /// A client by hand of a server whose handler is `handler`. The receiver says when that is done.
@@ -122,15 +130,28 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     let (ours, theirs) = pipe(PIPE);
+    let done = handle(config, ours, handler);
+    (Peer::connect(theirs).await, done)
+}
+
+/// Serves `io` in the background, with `handler`. The receiver says when that is done.
+pub(crate) fn handle<F>(
+    config: &Config,
+    io: impl Io,
+    handler: impl FnOnce(WebSocket) -> F + Send + 'static,
+) -> oneshot::Receiver<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
     let acceptor = Acceptor::new().config(config.clone());
     let (done, when_done) = oneshot::channel();
     tokio::spawn(async move {
         let handler = async move |socket: WebSocket| {
             let _ = done.send(handler(socket).await);
         };
-        acceptor.serve_connection(ours, handler).await
+        acceptor.serve_connection(io, handler).await
     });
-    (Peer::connect(theirs).await, when_done)
+    when_done
 }
 
 /// An end that a server's task drives while it is used in another task, and its peer.
