@@ -382,9 +382,7 @@ impl Core {
         self.make_room();
         match self.transport.poll_read(cx, &mut self.inbound) {
             Poll::Pending => {
-                if self.inbound.is_empty() {
-                    buffers::give_read(std::mem::take(&mut self.inbound));
-                }
+                self.give_back();
                 return Poll::Pending;
             }
             Poll::Ready(Ok(0)) => {
@@ -396,6 +394,14 @@ impl Core {
             Poll::Ready(Err(error)) => self.fail(error),
         }
         Poll::Ready(())
+    }
+
+    /// Holds no block in which there is nothing.
+    #[inline]
+    pub(crate) fn give_back(&mut self) {
+        if self.inbound.is_empty() {
+            buffers::give_read(std::mem::take(&mut self.inbound));
+        }
     }
 
     fn make_room(&mut self) {

@@ -61,9 +61,12 @@ impl Shared {
         let mut core = self.lock();
         loop {
             if let Some(result) = core.next_message() {
-                if !core.is_driven() && core.is_over() && !core.is_flushed() {
-                    // Nobody may call again, so the Close frame leaves now.
-                    core.turn(cx);
+                if !core.is_driven() {
+                    if core.is_over() && !core.is_flushed() {
+                        // Nobody may call again, so the Close frame leaves now.
+                        core.turn(cx);
+                    }
+                    core.give_back();
                 }
                 return Poll::Ready(result);
             }
