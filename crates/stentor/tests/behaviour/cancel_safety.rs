@@ -13,7 +13,7 @@ use stentor_testkit::transport::{Rig, Rigged, pipe, rig};
 use tokio::io::DuplexStream;
 use tokio::task::yield_now;
 
-use crate::support::{at_once, handle, other, self_driven_over};
+use crate::support::{at_once, echo, handle, other, self_driven_over};
 
 /// What `future` gives if it is done within so many polls. After that it is dropped.
 async fn polled<F: Future>(future: F, polls: usize) -> Option<F::Output> {
@@ -477,7 +477,7 @@ async fn serving_a_connection() {
             peer.rest().await
         });
         let acceptor = Acceptor::new();
-        let served = at_once(polled(acceptor.serve_connection(ours, crate::support::echo), polls)).await;
+        let served = Box::pin(at_once(polled(acceptor.serve_connection(ours, echo), polls))).await;
         let answer = at_once(asking).await.unwrap();
         let said = &answer[..answer.len().min(12)];
         assert!(b"HTTP/1.1 101".starts_with(said), "{}", answer.escape_ascii());

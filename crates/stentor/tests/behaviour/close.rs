@@ -320,9 +320,8 @@ async fn our_own_client_and_server_close_each_other() {
     let addr = serve(server().await, move |mut socket: WebSocket| {
         let told = told.clone();
         async move {
-            match socket.recv().await.unwrap() {
-                Some(_) => socket.close(4321.into(), "said enough").await.unwrap(),
-                None => {}
+            if socket.recv().await.unwrap().is_some() {
+                socket.close(4321.into(), "said enough").await.unwrap();
             }
             told.send((socket.closed().unwrap(), socket.close_frame().unwrap())).unwrap();
         }

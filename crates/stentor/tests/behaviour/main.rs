@@ -10,6 +10,7 @@ mod deadlines;
 mod echo;
 mod http;
 mod ping;
+mod raw_peers;
 mod recv;
 mod send;
 mod split;

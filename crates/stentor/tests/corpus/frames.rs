@@ -21,7 +21,7 @@ use crate::support::{raw_listener, server, soon};
 #[derive(Debug)]
 enum Told {
     Message(Message),
-    End { failure: Option<Error>, received: Option<CloseFrame>, closed: Option<Closed> },
+    End { failure: Option<Error>, received: Option<CloseFrame>, closed: Closed },
 }
 
 /// A call for the application to make, and whom to tell that it has been made.
@@ -51,7 +51,12 @@ async fn listen(mut socket: WebSocket, told: &UnboundedSender<Told>) {
             Err(error) => break Some(error),
         }
     };
-    told.send(Told::End { failure, received: socket.close_frame(), closed: socket.closed() }).unwrap();
+    told.send(Told::End {
+        failure,
+        received: socket.close_frame(),
+        closed: socket.closed().expect("the end"),
+    })
+    .unwrap();
 }
 
 async fn listen_and_call(
@@ -68,8 +73,12 @@ async fn listen_and_call(
                 Err(error) => break Some(error),
             }
         };
-        told.send(Told::End { failure, received: receiver.close_frame(), closed: receiver.closed() })
-            .unwrap();
+        told.send(Told::End {
+            failure,
+            received: receiver.close_frame(),
+            closed: receiver.closed().expect("the end"),
+        })
+        .unwrap();
     };
     let calling = async {
         while let Some((command, made)) = calls.recv().await {
@@ -98,7 +107,7 @@ struct Run {
     calls: UnboundedSender<Call>,
     /// We have begun to close, so messages are dropped.
     closing: bool,
-    ended: Option<Option<Closed>>,
+    ended: Option<Closed>,
 }
 
 /// The applications of the cases under way, by the path that the client asks for.
@@ -224,9 +233,7 @@ impl Run {
             }
         }
         match (&step.closed, &self.ended) {
-            (Some(expected), Some(closed))
-                if !closed.as_ref().is_some_and(|closed| is_end(closed, expected)) =>
-            {
+            (Some(expected), Some(closed)) if !is_end(closed, expected) => {
                 Err(format!("closed {closed:?} instead of {expected:?}"))
             }
             _ => Ok(()),
@@ -235,7 +242,7 @@ impl Run {
 
     /// Expects that nothing else is sent, and that the stream and the application end.
     async fn end(&mut self, role: Role, at_eof: bool) -> Result<(), String> {
-        let clean = matches!(&self.ended, Some(Some(closed)) if u16::from(closed.code) != 1006);
+        let clean = matches!(&self.ended, Some(closed) if u16::from(closed.code) != 1006);
         // A client waits for the server to end the stream (RFC 6455 §7.1.1); a connection that is
         // open, or waits for our answer to its Close frame, ends with it.
         if !at_eof && (self.ended.is_none() || (clean && role == Role::Client)) {
