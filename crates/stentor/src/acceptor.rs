@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode};
@@ -16,9 +16,10 @@ use crate::error::{HandshakeFailure, Result};
 use crate::handler::{BoxError, HandlerOutput, Panicked, catch_panic};
 use crate::handshake;
 use crate::shared::{HandlerFailure, drive};
+use crate::slot::Slot;
 use crate::socket::WebSocket;
 use crate::transport::{Io, Transport};
-use crate::upgrade::{Slot, Upgrade};
+use crate::upgrade::Upgrade;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
@@ -175,7 +176,7 @@ impl Acceptor {
                 return Err(error);
             }
         };
-        let slot = Slot::new(OnceLock::new());
+        let slot = Arc::new(Slot::new());
         upgrade.driven_through(&slot);
         let handler = async move { handler(upgrade).await.into_result() };
         match drive(&slot, handler).await {

@@ -469,12 +469,25 @@ impl Core {
         }
         // The best that can be done for a transport with an ending of its own, such as TLS.
         let _ = self.transport.poll_shutdown(cx);
+        self.let_go();
+        true
+    }
+
+    /// Nobody takes turns any more: drops the transport, if that has not happened yet.
+    pub(crate) fn abandon(&mut self) {
+        if !self.is_gone() {
+            self.connection.transport_failed(now());
+            self.let_go();
+            self.wake_reader();
+        }
+    }
+
+    fn let_go(&mut self) {
         self.transport = Transport::Gone;
         self.unflushed = false;
         self.inbound = BytesMut::new();
         self.timer = Timer::default();
         self.wake_if_over();
-        true
     }
 
     fn fail(&mut self, error: io::Error) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::driver::{Core, now};
 use crate::error::Result;
+use crate::slot::Slot;
 use crate::transport::Transport;
 
 /// After this many turns in a row a busy connection lets the others of its thread have theirs.
@@ -190,7 +191,7 @@ impl Shared {
         core.hand_over();
         drop(core);
         if let Some(runtime) = &self.runtime {
-            let slot = OnceLock::from(Arc::clone(self));
+            let slot = Slot::of(Arc::clone(self));
             runtime.spawn(async move { drive(&slot, std::future::ready(Ok(()))).await });
         }
     }
@@ -271,16 +272,18 @@ pub(crate) enum HandlerFailure {
 ///
 /// Each round polls the handler and then takes a turn for all that it did: whatever it sent before
 /// it was suspended leaves in one write.
-pub(crate) async fn drive<F>(slot: &OnceLock<Arc<Shared>>, handler: F) -> Result<(), HandlerFailure>
+pub(crate) async fn drive<F>(slot: &Slot, handler: F) -> Result<(), HandlerFailure>
 where
     F: Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
 {
+    let _abandon = AbandonOnDrop(slot);
     let mut handler = pin!(Some(handler));
     let mut result = None;
     std::future::poll_fn(move |cx| {
         for _ in 0..TURNS {
-            if let Some(shared) = slot.get() {
-                shared.lock().begin_turn(cx);
+            match slot.get() {
+                Some(shared) => shared.lock().begin_turn(cx),
+                None => slot.wait(cx),
             }
             if let Some(handler_now) = handler.as_mut().as_pin_mut() {
                 result = match std::panic::catch_unwind(AssertUnwindSafe(|| handler_now.poll(cx))) {
@@ -292,7 +295,8 @@ where
                     handler.set(None);
                 }
             }
-            let Some(shared) = slot.get() else {
+            let opened = if result.is_some() { slot.leave() } else { slot.get() };
+            let Some(shared) = opened else {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             };
             let mut core = shared.lock();
@@ -310,6 +314,17 @@ where
         Poll::Pending
     })
     .await
+}
+
+/// When nobody takes the turns of a connection any more, those who hold it learn that it is over.
+struct AbandonOnDrop<'a>(&'a Slot);
+
+impl Drop for AbandonOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.leave() {
+            shared.lock().abandon();
+        }
+    }
 }
 
 /// Closes a connection whose handler has failed, or that nobody holds any more.
