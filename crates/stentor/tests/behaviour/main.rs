@@ -16,3 +16,4 @@ mod send;
 mod split;
 mod stream_sink;
 mod upgrade;
+mod upgrade_elsewhere;
