@@ -131,11 +131,10 @@ impl Core {
         }
     }
 
-    /// The task has polled the handler, which may have opened the connection only now.
-    pub(crate) fn end_turn(&mut self, cx: &Context<'_>) {
-        if let Driver::Task { waker, in_turn } = &mut self.driver {
+    /// The task has polled the handler.
+    pub(crate) fn end_turn(&mut self) {
+        if let Driver::Task { in_turn, .. } = &mut self.driver {
             *in_turn = false;
-            waker.get_or_insert_with(|| cx.waker().clone());
         }
     }
 

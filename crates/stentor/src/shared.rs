@@ -300,7 +300,7 @@ where
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             };
             let mut core = shared.lock();
-            core.end_turn(cx);
+            core.end_turn();
             close_abandoned(&mut core, result.as_ref());
             let again = core.turn(cx);
             if core.is_gone() && core.handles == 0 && result.is_some() {

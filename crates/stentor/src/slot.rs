@@ -50,6 +50,7 @@ impl Slot {
         let shared = Shared::new(opened, true);
         // Only one upgrade has this slot, so it is still empty.
         let _ = self.opened.set(Arc::clone(&shared));
+        // Even when the handler itself opens it: the task has to begin a turn to be known.
         if let Some(waker) = waker.take() {
             waker.wake();
         }
