@@ -238,6 +238,21 @@ async fn the_answer_to_a_close_leaves_with_the_recv_that_sees_it() {
     }
 }
 
+/// A peer that has broken a rule and goes on sending still gets the Close frame that says so: it is
+/// not lost in a reset.
+#[tokio::test]
+async fn what_a_violator_sends_on_does_not_destroy_our_close_frame() {
+    let addr = serve(server().await, echo);
+    for _ in 0..20 {
+        let mut client = raw_client(addr).await;
+        let mut sent = text("wrong").rsv(4).encode(Role::Client);
+        sent.extend(text("x".repeat(60_000)).encode(Role::Client).repeat(10));
+        client.send_bytes(&sent).await;
+        soon(client.expect_close(1002)).await;
+        soon(client.expect_end()).await;
+    }
+}
+
 /// Ends as the client's first message says.
 async fn as_told(mut socket: WebSocket) -> Result<(), String> {
     let Ok(Some(Message::Text(how))) = socket.recv().await else { return Ok(()) };

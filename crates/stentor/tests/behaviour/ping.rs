@@ -1,14 +1,18 @@
 //! Pings both ways, whatever the handler is busy with; the keepalive.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::poll;
 use stentor::{Config, Error, Keepalive, Phase, WebSocket};
 use stentor_proto::Role;
 use stentor_testkit::frame::{ping, pong, text};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::support::{at_once, connect, echo_server, handled, in_every_way, lasting, raw_client, soon};
+use crate::support::{
+    at_once, connect, driven_elsewhere, echo_server, handled, in_every_way, lasting, raw_client, soon,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_ping_measures_the_round_trip() {
@@ -109,6 +113,22 @@ async fn pings_are_answered_while_the_handler_waits_for_something_else() {
     peer.send(&text("kept")).await;
     GO_ON.notify_one();
     at_once(peer.expect(text("done"))).await;
+}
+
+/// Behind more than is read ahead a ping waits, but no longer than until there is room again.
+#[tokio::test(start_paused = true)]
+async fn a_ping_behind_unread_messages_is_answered_when_some_are_received() {
+    let (mut socket, mut peer) = driven_elsewhere(&Config::default()).await;
+    for _ in 0..7 {
+        peer.send(&text("x".repeat(10_000))).await;
+    }
+    peer.send(&ping("behind them")).await;
+    assert!(poll!(pin!(peer.frame())).is_pending());
+    socket.recv().await.unwrap().unwrap();
+    at_once(peer.expect(pong("behind them"))).await;
+    for _ in 1..7 {
+        assert_eq!(at_once(socket.recv()).await.unwrap().unwrap().len(), 10_000);
+    }
 }
 
 #[tokio::test]

@@ -8,9 +8,11 @@ use futures_util::poll;
 use stentor::{ClosedBy, Config, Error, Message, Phase, Prepared, WebSocket};
 use stentor_proto::Role;
 use stentor_testkit::frame::{binary, close, ping, pong, text};
+use stentor_testkit::peer::Peer;
+use stentor_testkit::transport::pipe;
 
 use crate::support::{
-    PIPE, at_once, bytes_of, driven_elsewhere, handled, in_every_way, lasting, self_driven, text_of,
+    PIPE, at_once, bytes_of, driven_elsewhere, handle, handled, in_every_way, lasting, self_driven, text_of,
 };
 
 #[tokio::test(start_paused = true)]
@@ -173,6 +175,27 @@ async fn a_full_outbox_of_a_driven_connection_makes_its_sender_wait() {
         peer.expect(text("room")).await;
     };
     let (result, ()) = at_once(async { tokio::join!(socket.send("room"), receive) }).await;
+    result.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn room_is_noticed_before_everything_has_left() {
+    let config = Config { max_outbox_size: 5000, ..Config::default() };
+    let (ours, theirs) = pipe(100);
+    let socket = handle(&config, ours, async |socket: WebSocket| socket);
+    let mut peer = Peer::connect(theirs).await;
+    let mut socket = socket.await.unwrap();
+    let sent = fill(&mut socket).await;
+    assert!((5..=6).contains(&sent), "{sent} messages");
+    // The peer takes three, and then nothing more.
+    let (result, ()) = at_once(async {
+        tokio::join!(socket.feed("room"), async {
+            for _ in 0..3 {
+                peer.expect(binary(bytes_of(1000))).await;
+            }
+        })
+    })
+    .await;
     result.unwrap();
 }
 

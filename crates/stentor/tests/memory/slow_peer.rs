@@ -10,7 +10,7 @@ use socket2::SockRef;
 use stentor::{Client, Config, Error, Message, Phase, Result, WebSocket};
 use stentor_proto::Role;
 use stentor_proto::bytes::Bytes;
-use stentor_testkit::frame::{ping, pong, text};
+use stentor_testkit::frame::{binary, close, ping, pong, text};
 use stentor_testkit::peer::Peer;
 use stentor_testkit::transport::{pipe, rig};
 use tokio::io::AsyncWriteExt;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::measured;
 use crate::support::{
-    PIPE, at_once, connect, echo, in_every_way, lasting, other, self_driven_over, serve, server, soon,
+    PIPE, at_once, connect, echo, handle, in_every_way, lasting, other, self_driven_over, serve, server, soon,
 };
 
 /// A gigabyte is offered to a peer that never reads, until the write deadline ends it.
@@ -53,6 +53,68 @@ fn what_is_offered_to_a_peer_that_never_reads_is_bounded() {
     let bound = (256 << 10) + 2 * PIECE + 2 * PIPE + (64 << 10);
     println!("at most {} bytes, bound {bound}", heap.most);
     assert!(heap.most < bound, "{heap:?}");
+}
+
+/// A handler that does not receive for a while: what is read ahead is bounded, and nothing is lost.
+#[test]
+fn what_is_read_ahead_of_a_slow_handler_is_bounded() {
+    const MESSAGE: usize = 1000;
+    let (heap, ()) = measured(at_once(in_every_way(
+        Config { keepalive: None, ..Config::default() },
+        |mut socket| async move {
+            // Reading goes on as long as there is room; then the peer has to wait.
+            assert!(socket.ping().await.is_ok());
+            for i in 0..1000u32 {
+                let message = socket.recv().await.unwrap().expect("a message");
+                assert_eq!((message.len(), &message.as_bytes()[..4]), (MESSAGE, &i.to_be_bytes()[..]));
+            }
+            assert_eq!(socket.recv().await.unwrap(), None);
+        },
+        |mut peer| async move {
+            let sent = peer.frame().await.unwrap();
+            peer.send(&pong(sent.payload)).await;
+            for i in 0..1000u32 {
+                let mut payload = vec![0; MESSAGE];
+                payload[..4].copy_from_slice(&i.to_be_bytes());
+                peer.send(&binary(payload)).await;
+            }
+            peer.send(&close(1000, "")).await;
+            peer.expect_close(1000).await;
+        },
+    )));
+    assert!(heap.most < 2 * PIPE + (64 << 10) + (256 << 10), "{heap:?}");
+}
+
+/// A peer floods a connection that nobody receives from.
+#[test]
+fn a_flood_that_nobody_receives_is_left_in_the_transport() {
+    for message in [0, 1, 100, 10_000] {
+        let (heap, taken) = measured(async {
+            let (ours, theirs) = pipe(4096);
+            let (ours, control) = rig(ours);
+            let socket =
+                handle(&Config { keepalive: None, ..Config::default() }, ours, async |socket: WebSocket| {
+                    socket
+                });
+            let mut peer = Peer::connect(theirs).await;
+            let socket = socket.await.unwrap();
+            let frames = binary(vec![1; message]).encode(Role::Client).repeat(1000);
+            let flood = async {
+                loop {
+                    peer.send_bytes(&frames).await;
+                }
+            };
+            let flooded: Result<(), _> = tokio::time::timeout(Duration::from_secs(60), flood).await;
+            flooded.unwrap_err();
+            drop(socket);
+            control.counts().bytes_read
+        });
+        println!("messages of {message} bytes: {taken} bytes taken, at most {} held", heap.most);
+        // The messages in the queue, and a block or two.
+        assert!(taken < (64 << 10) + 2 * (32 << 10), "{taken} bytes taken");
+        let frames = (message + 10) * 1000;
+        assert!(heap.most < frames + (64 << 10) * 3 + (96 << 10), "{heap:?}");
+    }
 }
 
 /// Ten readers that never read are fed by the same server that serves the others.
