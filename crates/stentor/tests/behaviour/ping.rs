@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::support::{
-    at_once, connect, driven_elsewhere, echo_server, handled, in_every_way, lasting, raw_client, soon,
+    at_once, connect, driven_elsewhere, echo_server, handled, in_every_way, lasting, raw_client, settle, soon,
 };
 
 #[tokio::test(start_paused = true)]
@@ -123,6 +123,7 @@ async fn a_ping_behind_unread_messages_is_answered_when_some_are_received() {
         peer.send(&text("x".repeat(10_000))).await;
     }
     peer.send(&ping("behind them")).await;
+    settle().await;
     assert!(poll!(pin!(peer.frame())).is_pending());
     socket.recv().await.unwrap().unwrap();
     at_once(peer.expect(pong("behind them"))).await;

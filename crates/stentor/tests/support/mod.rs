@@ -95,6 +95,11 @@ pub(crate) async fn at_once<F: Future>(future: F) -> F::Output {
     output
 }
 
+/// Lets every other task get on until it waits. For paused time.
+pub(crate) async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
 /// Expects that the future is done some day. For paused time.
 pub(crate) async fn lasting<F: Future>(future: F) -> F::Output {
     let limit = Duration::from_secs(24 * 3600);
