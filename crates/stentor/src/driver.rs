@@ -28,6 +28,10 @@ use crate::transport::Transport;
 /// Pings among them are answered. A message counts for its payload and its place in the queue.
 const READ_AHEAD: usize = 64 << 10;
 
+/// After this many reads in a row a turn ends, so that a peer that always has more to say holds up
+/// neither the deadlines nor the other tasks of the thread.
+pub(crate) const READS: usize = 64;
+
 /// A connection, its transport, and who waits for what.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; together they are no state machine.
@@ -296,6 +300,7 @@ impl Core {
             self.connection.handle_timeout(self.now);
             self.wake_if_over();
         }
+        let mut reads = 0..READS;
         let again = loop {
             let waited_for = !self.discarding && !matches!(self.reader, Reader::Nobody);
             if !waited_for {
@@ -314,6 +319,10 @@ impl Core {
             if self.ahead_size >= READ_AHEAD {
                 break false;
             }
+            if reads.next().is_none() {
+                cx.waker().wake_by_ref();
+                break false;
+            }
             match self.read(cx) {
                 Poll::Ready(()) if waited_for && self.wake_reader() => break true,
                 Poll::Ready(()) => {}
@@ -326,9 +335,9 @@ impl Core {
         again || ((self.is_over() || !self.ahead.is_empty()) && self.wake_reader())
     }
 
-    /// Takes everything that has arrived and that there is room for.
+    /// Takes what has arrived and that there is room for.
     fn catch_up(&mut self, cx: &mut Context<'_>) {
-        loop {
+        for _ in 0..READS {
             self.read_ahead();
             let enough = self.ahead_size >= READ_AHEAD || self.pong_first || self.is_over();
             if enough || self.read(cx).is_pending() {

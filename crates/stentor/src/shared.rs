@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use stentor_proto::{CloseCode, Connection, Failure, Message, Misuse, Prepared};
 use tokio::runtime::Handle;
 
-use crate::driver::{Core, now};
+use crate::driver::{Core, READS, now};
 use crate::error::Result;
 use crate::slot::Slot;
 use crate::transport::Transport;
@@ -60,7 +60,7 @@ impl Shared {
     #[inline]
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         let mut core = self.lock();
-        loop {
+        for _ in 0..READS {
             if let Some(result) = core.next_message() {
                 if !core.is_driven() {
                     if core.is_over() && !core.is_flushed() {
@@ -80,6 +80,8 @@ impl Shared {
                 return Poll::Pending;
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// The next item of a stream, which ends behind its first error: `failed` remembers that.
