@@ -1,17 +1,22 @@
 //! Transports that split and cut: whatever the pieces, the messages are the same; wherever the cut,
 //! both ends learn of it at once, as an error that says so.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use stentor::{Acceptor, Client, Config, Error, HandshakeFailure, Message, Result, WebSocket};
+use stentor::{Acceptor, Client, Config, Error, HandshakeFailure, Message, Phase, Result, WebSocket};
 use stentor_proto::Role;
-use stentor_testkit::frame::{close, text};
+use stentor_testkit::frame::{close, ping, text};
 use stentor_testkit::peer::{Peer, request};
 use stentor_testkit::transport::{End, Rig, pipe, rig};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 
-use crate::support::{at_once, connect, echo, echo_server, raw_client, serve, server, soon, text_of};
+use crate::support::{
+    at_once, connect, echo, echo_server, raw_client, self_driven_over, serve, server, soon, text_of,
+};
 
 /// Our client and our server over transports that the rigs control, up to the end of both.
 async fn session(prepare: impl FnOnce(&Rig, &Rig)) -> (Result<Vec<Message>>, Result<()>, (Rig, Rig)) {
@@ -101,6 +106,66 @@ async fn a_cut_at_every_byte_is_noticed_by_both_ends() {
     }
     println!("{sessions} sessions were cut, {failed} ends failed");
     assert!(failed > sessions, "{failed} of {sessions}");
+}
+
+/// A transport that is never empty and knows nothing of the runtime's budget.
+struct Endless {
+    frame: Vec<u8>,
+    at: usize,
+}
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let len = buffer.remaining().min(1000);
+        for _ in 0..len {
+            buffer.put_slice(&[self.frame[self.at]]);
+            self.at = (self.at + 1) % self.frame.len();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The end of time for such a peer is a deadline of ours, and the others of the thread go on.
+#[tokio::test]
+async fn a_peer_that_never_pauses_holds_up_neither_deadlines_nor_others() {
+    let config = Config {
+        close_timeout: Duration::from_millis(50),
+        max_control_frames_per_second: u32::MAX,
+        ..Config::default()
+    };
+    for frame in [text("again"), ping("again"), text("").more()] {
+        let frame = frame.encode(Role::Client);
+        let mut socket = self_driven_over(Role::Server, &config, Endless { frame, at: 0 });
+        let error = soon(socket.close(1000.into(), "")).await.unwrap_err();
+        let fits = matches!(error, Error::Timeout(Phase::Close) | Error::Protocol(_));
+        assert!(fits, "{error:?}");
+    }
+    // It never comes to a message; the others have their turns all the same.
+    let frame = ping("again").encode(Role::Client);
+    let mut socket = self_driven_over(Role::Server, &config, Endless { frame, at: 0 });
+    let receiving = tokio::spawn(async move { socket.recv().await });
+    for _ in 0..100 {
+        soon(tokio::task::yield_now()).await;
+    }
+    receiving.abort();
 }
 
 /// The connection is reset by the kernel, in the middle of a message.
