@@ -170,10 +170,10 @@ fn a_transport_that_holds_back_what_it_took_has_the_same_deadline() {
     let mut peer = Peer::of_server(quiet());
     peer.calls(|us, _| us.send(Message::from("taken"))).unwrap();
     peer.expect_frame(text("taken"));
-    peer.calls(|us, now| us.transmit_blocked(now));
+    peer.calls(Connection::transmit_blocked);
     peer.waits(seconds(29)).calls(|us, _| us.transmit_unblocked());
     assert_eq!(peer.connection().poll_timeout(), None);
-    peer.calls(|us, now| us.transmit_blocked(now));
+    peer.calls(Connection::transmit_blocked);
     peer.waits(seconds(29)).expect_state(State::Open);
     peer.waits(seconds(1)).expect_state(State::Closed);
     assert_eq!(peer.connection().failure(), Some(Failure::Timeout(Phase::Write)));
