@@ -9,6 +9,8 @@
 pub mod corpus;
 pub mod frame;
 pub mod pair;
+#[cfg(feature = "transport")]
+pub mod peer;
 pub mod script;
 #[cfg(feature = "transport")]
 pub mod transport;

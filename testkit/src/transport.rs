@@ -72,6 +72,7 @@ pub enum End {
 struct Controls {
     reading: Direction,
     writing: Direction,
+    flushing: Direction,
     counts: Counts,
 }
 
@@ -79,6 +80,9 @@ struct Controls {
 #[derive(Debug, Default)]
 struct Direction {
     at_most: Option<usize>,
+    stutters: bool,
+    /// It has stuttered, so next time something passes.
+    stuttered: bool,
     stalled: bool,
     /// Who waits for the stall to end.
     waiting: Option<Waker>,
@@ -97,6 +101,25 @@ impl Rig {
         self.controls().writing.at_most = Some(bytes);
     }
 
+    /// From now on every read and write waits once, for nothing, before it does something.
+    pub fn stutter(&self) {
+        let mut controls = self.controls();
+        controls.reading.stutters = true;
+        controls.writing.stutters = true;
+    }
+
+    /// From now on nothing is held up or cut into pieces.
+    pub fn steady(&self) {
+        let mut controls = self.controls();
+        let Controls { reading, writing, .. } = &mut *controls;
+        for direction in [reading, writing] {
+            direction.stutters = false;
+            direction.at_most = None;
+        }
+        drop(controls);
+        self.release();
+    }
+
     /// From now on reads wait, whatever is there.
     pub fn stall_reading(&self) {
         self.controls().reading.stalled = true;
@@ -107,11 +130,16 @@ impl Rig {
         self.controls().writing.stalled = true;
     }
 
-    /// Ends both stalls and wakes who waits.
+    /// From now on flushes wait, as those of a transport that holds bytes back itself.
+    pub fn stall_flushing(&self) {
+        self.controls().flushing.stalled = true;
+    }
+
+    /// Ends all stalls and wakes who waits.
     pub fn release(&self) {
         let mut controls = self.controls();
-        let Controls { reading, writing, .. } = &mut *controls;
-        let waiting = [reading, writing].map(|direction| {
+        let Controls { reading, writing, flushing, .. } = &mut *controls;
+        let waiting = [reading, writing, flushing].map(|direction| {
             direction.stalled = false;
             direction.waiting.take()
         });
@@ -154,6 +182,11 @@ impl Direction {
             self.waiting = Some(context.waker().clone());
             return None;
         }
+        if self.stutters && !std::mem::replace(&mut self.stuttered, true) {
+            context.waker().wake_by_ref();
+            return None;
+        }
+        self.stuttered = false;
         let at_most = self.at_most.unwrap_or(usize::MAX);
         Some(match self.cut {
             Some((0, end)) => Err(end),
@@ -264,6 +297,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Rigged<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.control.controls().flushing.allowance(context).is_none() {
+            return Poll::Pending;
+        }
         Pin::new(&mut self.io).poll_flush(context)
     }
 
@@ -333,6 +369,33 @@ mod tests {
             assert_eq!(read.unwrap(), 1);
         }
         assert_eq!(here.write(b"y").await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stutter_waits_once_before_each_step() {
+        let (here, mut there) = pipe(100);
+        let (mut here, control) = rig(here);
+        control.stutter();
+        control.write_at_most(1);
+        let mut write = Box::pin(here.write_all(b"ab"));
+        assert!(is_pending(&mut write).await);
+        assert!(is_pending(&mut write).await);
+        write.await.unwrap();
+        let mut got = [0; 2];
+        there.read_exact(&mut got).await.unwrap();
+        assert_eq!((&got, control.counts().writes), (b"ab", 2));
+    }
+
+    #[tokio::test]
+    async fn a_flush_stalls_apart_from_writing() {
+        let (here, _there) = pipe(100);
+        let (mut here, control) = rig(here);
+        control.stall_flushing();
+        here.write_all(b"x").await.unwrap();
+        let mut flush = Box::pin(here.flush());
+        assert!(is_pending(&mut flush).await);
+        control.release();
+        flush.await.unwrap();
     }
 
     #[tokio::test]

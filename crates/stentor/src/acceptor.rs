@@ -3,20 +3,23 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response};
-use stentor_proto::handshake::{HandshakeError, Incoming, OriginPolicy, Progress, ServerHandshake};
+use http::{Method, Request, Response, StatusCode};
+use stentor_proto::handshake::{
+    HandshakeError, Incoming, OriginPolicy, Progress, ServerHandshake, error_response,
+};
 use stentor_proto::{Config, Versions};
 
 use crate::error::{HandshakeFailure, Result};
-use crate::handler::{BoxError, HandlerOutput};
+use crate::handler::{BoxError, HandlerOutput, Panicked, catch_panic};
 use crate::handshake;
 use crate::shared::{HandlerFailure, drive};
+use crate::slot::Slot;
 use crate::socket::WebSocket;
 use crate::transport::{Io, Transport};
-use crate::upgrade::{Slot, Upgrade};
+use crate::upgrade::Upgrade;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
@@ -97,7 +100,7 @@ impl Acceptor {
     }
 
     /// Sets the hook that answers requests that are no WebSocket handshakes: a page, a health
-    /// check. Without it they are answered 426 Upgrade Required.
+    /// check. Without it they are answered 426 Upgrade Required. A hook that panics is answered 500.
     #[must_use]
     pub fn http<F>(mut self, hook: impl Fn(Request<()>) -> F + Send + Sync + 'static) -> Self
     where
@@ -173,7 +176,7 @@ impl Acceptor {
                 return Err(error);
             }
         };
-        let slot = Slot::new(OnceLock::new());
+        let slot = Arc::new(Slot::new());
         upgrade.driven_through(&slot);
         let handler = async move { handler(upgrade).await.into_result() };
         match drive(&slot, handler).await {
@@ -206,8 +209,11 @@ impl Acceptor {
             }
             (Incoming::Plain(request), Some(hook)) => {
                 let method = request.method().clone();
-                let response = hook(request).await;
-                handshake::answer(transport, &response, &method).await?;
+                let response = catch_panic(async { hook(request).await }).await.unwrap_or_else(|Panicked| {
+                    self.report(peer_addr, "the HTTP hook panicked".into());
+                    error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+                });
+                handshake::answer(transport, &response, &method, self.config.write_timeout).await?;
                 return Ok(None);
             }
         };
@@ -243,7 +249,7 @@ impl Acceptor {
     async fn refuse<T>(&self, transport: Transport, error: HandshakeError) -> Result<T> {
         // The method is unknown or not to be trusted; a body does no harm even to HEAD, because
         // the connection ends behind it.
-        handshake::answer(transport, &error.response(), &Method::GET).await?;
+        handshake::answer(transport, &error.response(), &Method::GET, self.config.write_timeout).await?;
         Err(HandshakeFailure::Offer(error).into())
     }
 

@@ -28,6 +28,10 @@ use crate::transport::Transport;
 /// Pings among them are answered. A message counts for its payload and its place in the queue.
 const READ_AHEAD: usize = 64 << 10;
 
+/// After this many reads in a row a turn ends, so that a peer that always has more to say holds up
+/// neither the deadlines nor the other tasks of the thread.
+pub(crate) const READS: usize = 64;
+
 /// A connection, its transport, and who waits for what.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; together they are no state machine.
@@ -175,7 +179,7 @@ impl Core {
     /// Waits for a message that was not there, reading on when the caller takes the turns.
     #[inline(never)]
     pub(crate) fn poll_read_on(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        loop {
+        for _ in 0..READS {
             if self.is_over() {
                 if !self.is_driven() && !self.is_flushed() {
                     // Nobody may call again, so the Close frame leaves now.
@@ -192,9 +196,12 @@ impl Core {
                 return Poll::Pending;
             }
             if let Some(message) = self.next_message() {
+                self.give_back();
                 return Poll::Ready(Ok(Some(message)));
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Until `done` gives a result, looking again whenever the connection has changed.
@@ -359,9 +366,13 @@ impl Core {
         }
         self.now = now();
         if self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
+            // A task that comes late must not hold that against the peer: what has arrived
+            // meanwhile is a sign of life, too.
+            self.catch_up(cx);
             self.connection.handle_timeout(self.now);
             self.wake_if_over();
         }
+        let mut reads = 0..READS;
         let again = loop {
             let waited_for = !self.discarding && !matches!(self.reader, Reader::Nobody);
             if !waited_for {
@@ -380,6 +391,10 @@ impl Core {
             if self.ahead_size >= READ_AHEAD {
                 break false;
             }
+            if reads.next().is_none() {
+                cx.waker().wake_by_ref();
+                break false;
+            }
             match self.read(cx) {
                 Poll::Ready(()) if waited_for && self.wake_reader() => break true,
                 Poll::Ready(()) => {}
@@ -389,7 +404,18 @@ impl Core {
         if let Some(deadline) = self.connection.poll_timeout().filter(|_| !self.is_gone()) {
             self.timer.arm(cx, deadline, self.now);
         }
-        again || (self.is_over() && self.wake_reader())
+        again || ((self.is_over() || !self.ahead.is_empty()) && self.wake_reader())
+    }
+
+    /// Takes what has arrived and that there is room for.
+    fn catch_up(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..READS {
+            self.read_ahead();
+            let enough = self.ahead_size >= READ_AHEAD || self.pong_first || self.is_over();
+            if enough || self.read(cx).is_pending() {
+                break;
+            }
+        }
     }
 
     /// The next message of what was read.
@@ -449,9 +475,7 @@ impl Core {
         self.make_room();
         match self.transport.poll_read(cx, &mut self.inbound) {
             Poll::Pending => {
-                if self.inbound.is_empty() {
-                    buffers::give_read(std::mem::take(&mut self.inbound));
-                }
+                self.give_back();
                 return Poll::Pending;
             }
             Poll::Ready(Ok(0)) => {
@@ -463,6 +487,14 @@ impl Core {
             Poll::Ready(Err(error)) => self.fail(error),
         }
         Poll::Ready(())
+    }
+
+    /// Holds no block in which there is nothing.
+    #[inline]
+    pub(crate) fn give_back(&mut self) {
+        if self.inbound.is_empty() {
+            buffers::give_read(std::mem::take(&mut self.inbound));
+        }
     }
 
     fn make_room(&mut self) {
@@ -501,9 +533,14 @@ impl Core {
         }
         if self.unflushed {
             match self.transport.poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Ok(())) => {
+                    self.unflushed = false;
+                    if !self.connection.has_transmit() {
+                        self.connection.transmit_unblocked();
+                    }
+                }
                 Poll::Ready(Err(error)) => return self.fail(error),
-                Poll::Pending => {}
+                Poll::Pending => self.connection.transmit_blocked(self.now),
             }
         }
         if (!had_room && self.connection.has_room()) || (!was_flushed && self.is_flushed()) {
@@ -525,11 +562,25 @@ impl Core {
         }
         // The best that can be done for a transport with an ending of its own, such as TLS.
         let _ = self.transport.poll_shutdown(cx);
+        self.let_go();
+        true
+    }
+
+    /// Nobody takes turns any more: drops the transport, if that has not happened yet.
+    pub(crate) fn abandon(&mut self) {
+        if !self.is_gone() {
+            self.connection.transport_failed(now());
+            self.let_go();
+            self.wake_reader();
+        }
+    }
+
+    fn let_go(&mut self) {
         self.transport = Transport::Gone;
+        self.unflushed = false;
         self.inbound = BytesMut::new();
         self.timer = Timer::default();
         self.wake_if_over();
-        true
     }
 
     fn fail(&mut self, error: io::Error) {

@@ -1,5 +1,9 @@
 //! What a server's handler may end with.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
 /// Any error, owned.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -25,4 +29,21 @@ impl<E: Into<BoxError>> HandlerOutput for Result<(), E> {
     fn into_result(self) -> Result<(), BoxError> {
         self.map_err(Into::into)
     }
+}
+
+/// User code panicked.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+/// What `future` gives, unless it panics.
+pub(crate) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| {
+        // Nothing of ours is inside that a panic could leave half done.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(Panicked)),
+        }
+    })
+    .await
 }

@@ -1,12 +1,14 @@
 //! Reading heads and writing responses: the opening handshake's I/O, for both sides.
 
 use std::io;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use stentor_proto::Phase;
 use stentor_proto::handshake::encode_response;
 
+use crate::error::{Error, Result};
 use crate::transport::Transport;
 
 /// How long a refused peer has to read its answer and go.
@@ -31,14 +33,20 @@ pub(crate) async fn write(transport: &mut Transport, mut bytes: Bytes) -> io::Re
     .await
 }
 
-/// Answers with `response` instead of a handshake, and ends the connection.
+/// Answers with `response` instead of a handshake, and ends the connection. Waits at most
+/// `patience` at a time for the transport to take a part of it.
 pub(crate) async fn answer(
     mut transport: Transport,
     response: &http::Response<Bytes>,
     method: &http::Method,
-) -> io::Result<()> {
-    write(&mut transport, encode_response(response, method)).await?;
-    std::future::poll_fn(|cx| transport.poll_shutdown(cx)).await?;
+    patience: Duration,
+) -> Result<()> {
+    let mut bytes = encode_response(response, method);
+    while bytes.has_remaining() {
+        within(patience, |cx| transport.poll_write(cx, &mut bytes)).await?;
+    }
+    within(patience, |cx| transport.poll_flush(cx)).await?;
+    within(patience, |cx| transport.poll_shutdown(cx)).await?;
     // Dropping a socket that holds unread bytes resets it, which can destroy the answer before the
     // peer has read it. So what it still sends is read and thrown away, for a while.
     let _ = tokio::time::timeout(LINGER, async {
@@ -51,10 +59,19 @@ pub(crate) async fn answer(
     Ok(())
 }
 
+/// What `poll` gives, unless that takes longer than `patience`.
+async fn within<T>(
+    patience: Duration,
+    poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>> + Unpin,
+) -> Result<T> {
+    let result = tokio::time::timeout(patience, std::future::poll_fn(poll)).await;
+    Ok(result.map_err(|_| Error::Timeout(Phase::Write))??)
+}
+
 /// Answers without waiting, for want of a task to wait in: as much as the transport takes at once.
 pub(crate) fn answer_at_once(transport: &mut Transport, response: &http::Response<Bytes>) {
     let mut bytes = encode_response(response, &http::Method::GET);
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut cx = Context::from_waker(std::task::Waker::noop());
     while bytes.has_remaining() {
         if !matches!(transport.poll_write(&mut cx, &mut bytes), Poll::Ready(Ok(_))) {
             return;

@@ -63,6 +63,7 @@ mod handler;
 mod handshake;
 mod server;
 mod shared;
+mod slot;
 mod socket;
 mod split;
 mod transport;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::driver::{Core, now};
 use crate::error::{Error, Result};
 use crate::handler::BoxError;
+use crate::slot::Slot;
 use crate::transport::Transport;
 
 /// After this many turns in a row a busy connection lets the others of its thread have theirs.
@@ -60,11 +61,35 @@ impl Shared {
 
     /// The next message, or the end.
     #[inline]
-    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        self.with(|core| match core.next_message() {
-            Some(message) => Poll::Ready(Ok(Some(message))),
+    pub(crate) fn poll_recv(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+        let polled = self.with(|core| match core.next_message() {
+            Some(message) => {
+                if !core.is_driven() {
+                    core.give_back();
+                }
+                Poll::Ready(Ok(Some(message)))
+            }
             None => core.poll_read_on(cx),
-        })
+        });
+        if let Poll::Ready(Ok(None) | Err(_)) = polled {
+            // Nobody may call again, and the closing still has to be seen out.
+            self.hand_over();
+        }
+        polled
+    }
+
+    /// The next item of a stream, which ends behind its first error: `failed` remembers that.
+    pub(crate) fn poll_next(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        failed: &mut bool,
+    ) -> Poll<Option<Result<Message>>> {
+        if *failed {
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.poll_recv(cx)).transpose();
+        *failed = matches!(next, Some(Err(_)));
+        Poll::Ready(next)
     }
 
     /// Queues a message once there is room.
@@ -143,7 +168,9 @@ impl Shared {
         self.with(|core| {
             core.close(code, reason)?;
             core.poll_change(cx, |core| {
-                if !core.is_over() || !core.is_flushed() {
+                // A self-driven connection has nobody else to see its transport out.
+                let seen_out = core.is_driven() || core.is_gone();
+                if !core.is_over() || !core.is_flushed() || !seen_out {
                     return Ok(None);
                 }
                 match core.connection.failure() {
@@ -157,9 +184,9 @@ impl Shared {
 
     /// Has a task drive the connection, if none does.
     pub(crate) fn hand_over(self: &Arc<Self>) {
-        let was_driven = self.with(Core::hand_over);
+        let was_driven = self.with(|core| core.is_gone() || core.hand_over());
         if let (false, Some(runtime)) = (was_driven, &self.runtime) {
-            let slot = OnceLock::from(Arc::clone(self));
+            let slot = Slot::of(Arc::clone(self));
             runtime.spawn(async move { drive(&slot, std::future::ready(Ok(()))).await });
         }
     }
@@ -197,16 +224,18 @@ pub(crate) enum HandlerFailure {
 ///
 /// Each round polls the handler and then takes a turn for all that it did: whatever it sent before
 /// it was suspended leaves in one write.
-pub(crate) async fn drive<F>(slot: &OnceLock<Arc<Shared>>, handler: F) -> Result<(), HandlerFailure>
+pub(crate) async fn drive<F>(slot: &Slot, handler: F) -> Result<(), HandlerFailure>
 where
     F: Future<Output = Result<(), BoxError>>,
 {
+    let _abandon = AbandonOnDrop(slot);
     let mut handler = pin!(Some(handler));
     let mut result = None;
     std::future::poll_fn(move |cx| {
         for _ in 0..TURNS {
-            if let Some(shared) = slot.get() {
-                shared.with(|core| core.begin_turn(cx));
+            match slot.get() {
+                Some(shared) => shared.with(|core| core.begin_turn(cx)),
+                None => slot.wait(cx),
             }
             if let Some(running) = handler.as_mut().as_pin_mut() {
                 result = match std::panic::catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
@@ -218,7 +247,8 @@ where
                     handler.set(None);
                 }
             }
-            let Some(shared) = slot.get() else {
+            let opened = if result.is_some() { slot.leave() } else { slot.get() };
+            let Some(shared) = opened else {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             };
             let (again, over) = shared.with(|core| {
@@ -238,6 +268,17 @@ where
         Poll::Pending
     })
     .await
+}
+
+/// When nobody takes the turns of a connection any more, those who hold it learn that it is over.
+struct AbandonOnDrop<'a>(&'a Slot);
+
+impl Drop for AbandonOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.leave() {
+            shared.with(Core::abandon);
+        }
+    }
 }
 
 /// Closes a connection whose handler has failed, or that nobody holds any more.

@@ -41,11 +41,13 @@ use crate::transport::{Io, Transport};
 /// [`close`](Self::close) to choose the code.
 pub struct WebSocket {
     shared: Arc<Shared>,
+    /// The stream has yielded why the connection failed.
+    failed: bool,
 }
 
 impl WebSocket {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, failed: false }
     }
 
     /// Runs a connection whose opening handshake was done elsewhere, over any byte stream.
@@ -183,6 +185,8 @@ impl WebSocket {
     /// different tasks. A self-driven connection gets a task that drives it.
     #[must_use]
     pub fn split(self) -> (Sender, Receiver) {
+        // Two more, because this one goes at the end of the call.
+        self.shared.add_handle();
         self.shared.add_handle();
         self.shared.hand_over();
         (Sender::new(Arc::clone(&self.shared)), Receiver::new(Arc::clone(&self.shared)))
@@ -238,11 +242,13 @@ impl fmt::Debug for WebSocket {
     }
 }
 
+/// The messages, then why the connection failed, if it did, then the end.
 impl Stream for WebSocket {
     type Item = Result<Message>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.shared.poll_recv(cx).map(Result::transpose)
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { shared, failed } = &mut *self;
+        shared.poll_next(cx, failed)
     }
 }
 

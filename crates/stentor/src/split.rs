@@ -171,11 +171,13 @@ impl Sink<Message> for Sender {
 /// Receives from a connection. After it is dropped, messages that arrive are dropped too.
 pub struct Receiver {
     shared: Arc<Shared>,
+    /// The stream has yielded why the connection failed.
+    failed: bool,
 }
 
 impl Receiver {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, failed: false }
     }
 
     /// The next message, or `None` once the peer has closed.
@@ -220,10 +222,12 @@ impl fmt::Debug for Receiver {
     }
 }
 
+/// The messages, then why the connection failed, if it did, then the end.
 impl Stream for Receiver {
     type Item = Result<Message>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.shared.poll_recv(cx).map(Result::transpose)
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { shared, failed } = &mut *self;
+        shared.poll_next(cx, failed)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -13,11 +13,9 @@ use crate::driver::now;
 use crate::error::{HandshakeFailure, Result};
 use crate::handshake;
 use crate::shared::{Opened, Shared};
+use crate::slot::Slot;
 use crate::socket::WebSocket;
 use crate::transport::Transport;
-
-/// Where a connection's task finds the connection once the handler has accepted it.
-pub(crate) type Slot = Arc<OnceLock<Arc<Shared>>>;
 
 /// A valid opening handshake that waits for its answer (RFC 6455 §4.2.2).
 ///
@@ -48,7 +46,7 @@ pub struct Upgrade {
     config: Arc<Config>,
     acceptance: Acceptance,
     /// Where to put the connection when a task waits for it to drive it.
-    slot: Option<Slot>,
+    slot: Option<Arc<Slot>>,
 }
 
 /// A client that waits for its answer, and gets one even if it is forgotten.
@@ -83,7 +81,7 @@ impl Upgrade {
     }
 
     /// The connection, once accepted, is driven by a task that looks for it in `slot`.
-    pub(crate) fn driven_through(&mut self, slot: &Slot) {
+    pub(crate) fn driven_through(&mut self, slot: &Arc<Slot>) {
         self.slot = Some(Arc::clone(slot));
     }
 
@@ -128,7 +126,8 @@ impl Upgrade {
     }
 
     /// Accepts: answers 101 and opens the connection. In a server's handler the answer leaves
-    /// together with what the handler sends before it is first suspended.
+    /// together with what the handler sends before it is first suspended. It may be accepted in
+    /// another task, too; when the handler has ended by then, the calls drive the connection.
     ///
     /// # Errors
     ///
@@ -148,12 +147,14 @@ impl Upgrade {
             peer_addr: self.peer_addr,
             subprotocol: self.acceptance.subprotocol.map(String::into_boxed_str),
         };
-        let shared = Shared::new(opened, self.slot.is_some());
-        let mut socket = WebSocket::new(Arc::clone(&shared));
-        match &self.slot {
-            // The one slot of the one connection is still empty.
-            Some(slot) => drop(slot.set(shared)),
-            None => socket.flush().await?,
+        let shared = match &self.slot {
+            Some(slot) => slot.open(opened),
+            None => Shared::new(opened, false),
+        };
+        let driven = shared.with(|core| core.is_driven());
+        let mut socket = WebSocket::new(shared);
+        if !driven {
+            socket.flush().await?;
         }
         Ok(socket)
     }
@@ -163,14 +164,16 @@ impl Upgrade {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) when the client is gone.
+    /// [`Error::Io`](crate::Error::Io) when the client is gone,
+    /// [`Error::Timeout`](crate::Error::Timeout) when it does not read.
     ///
     /// # Cancel safety
     ///
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(mut self, response: http::Response<Bytes>) -> Result<()> {
         let transport = self.client.take();
-        Ok(handshake::answer(transport, &response, self.offer.request().method()).await?)
+        let method = self.offer.request().method();
+        handshake::answer(transport, &response, method, self.config.write_timeout).await
     }
 }
 

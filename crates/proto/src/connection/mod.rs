@@ -168,10 +168,16 @@ impl Connection {
         Some(Progress { transmit, blocked_since: &mut self.blocked_since })
     }
 
-    /// The transport takes no more bytes for now. From the first such report until the next byte
-    /// leaves, [`Config::write_timeout`] runs.
+    /// The transport takes no more bytes for now, or holds back those it took. From the first such
+    /// report until the next byte leaves, or until
+    /// [`transmit_unblocked`](Self::transmit_unblocked), [`Config::write_timeout`] runs.
     pub fn transmit_blocked(&mut self, now: Instant) {
         self.blocked_since.get_or_insert(now);
+    }
+
+    /// The transport, which held back bytes that it had taken, has handed on all of them.
+    pub fn transmit_unblocked(&mut self) {
+        self.blocked_since = None;
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has bytes to give.

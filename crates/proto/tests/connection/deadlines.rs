@@ -166,6 +166,20 @@ fn a_transport_that_takes_a_byte_now_and_then_is_not() {
 }
 
 #[test]
+fn a_transport_that_holds_back_what_it_took_has_the_same_deadline() {
+    let mut peer = Peer::of_server(quiet());
+    peer.calls(|us, _| us.send(Message::from("taken"))).unwrap();
+    peer.expect_frame(text("taken"));
+    peer.calls(Connection::transmit_blocked);
+    peer.waits(seconds(29)).calls(|us, _| us.transmit_unblocked());
+    assert_eq!(peer.connection().poll_timeout(), None);
+    peer.calls(Connection::transmit_blocked);
+    peer.waits(seconds(29)).expect_state(State::Open);
+    peer.waits(seconds(1)).expect_state(State::Closed);
+    assert_eq!(peer.connection().failure(), Some(Failure::Timeout(Phase::Write)));
+}
+
+#[test]
 fn what_is_received_does_not_put_the_write_deadline_off() {
     let mut peer = Peer::of_server(quiet());
     peer.stops_reading();

@@ -1,0 +1,19 @@
+//! What the async crate promises, one behaviour per file, over real sockets on the loopback
+//! interface, and in memory on paused time where the order or the time of things matters.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cancel_safety;
+mod close;
+mod deadlines;
+mod echo;
+mod http;
+mod ping;
+mod raw_peers;
+mod recv;
+mod send;
+mod split;
+mod stream_sink;
+mod upgrade;
+mod upgrade_elsewhere;
