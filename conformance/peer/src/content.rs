@@ -7,7 +7,7 @@ pub(crate) fn text(size: usize) -> String {
 
 /// `size` bytes that repeat only after 64 KiB, so that a piece in the wrong place shows.
 pub(crate) fn binary(size: usize) -> Vec<u8> {
-    (0..size).map(|i| ((31 * i + (i >> 8)) % 256) as u8).collect()
+    (0..size).map(|i| (31 * i + (i >> 8)).to_le_bytes()[0]).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ mod content;
 mod server;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use stentor::Config;
 
@@ -41,7 +40,6 @@ fn config() -> Config {
         max_fragments: 70_000,
         // Autobahn keeps some connections waiting for longer than a ping is patient.
         keepalive: None,
-        close_timeout: Duration::from_secs(30),
         ..Config::default()
     }
 }

@@ -16,7 +16,7 @@ use crate::opcode::Opcode;
 
 /// Payloads up to this size are copied beside their header: below it one copy is cheaper than a
 /// second slice to write.
-const COPY_MAX: usize = 8 << 10;
+pub(crate) const COPY_MAX: usize = 8 << 10;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
@@ -52,18 +52,19 @@ impl Outbox {
         self.len() == 0 && self.urgent.is_empty()
     }
 
-    /// Queues a frame behind all others.
+    /// Queues a whole message of at most [`COPY_MAX`] bytes behind all others.
     #[inline]
+    pub(crate) fn push_copy(&mut self, mask: Option<MaskingKey>, opcode: Opcode, payload: &[u8]) {
+        let header = FrameHeader { fin: true, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
+        append_frame(&mut self.tail, &header, payload);
+    }
+
+    /// Queues a frame behind all others.
     pub(crate) fn push(&mut self, header: &FrameHeader, payload: Bytes) {
-        self.tail.reserve(MAX_HEADER_LEN + payload.len().min(COPY_MAX));
-        header.encode(&mut self.tail);
         if payload.len() <= COPY_MAX {
-            let start = self.tail.len();
-            self.tail.extend_from_slice(&payload);
-            if let (Some(key), Some(copy)) = (header.mask, self.tail.get_mut(start..)) {
-                apply_mask(key, copy, 0);
-            }
+            append_frame(&mut self.tail, header, &payload);
         } else {
+            header.encode(&mut self.tail);
             self.push_behind_header(masked(header.mask, payload));
         }
     }
@@ -181,6 +182,18 @@ impl Outbox {
     }
 }
 
+/// Appends a frame with a copy of its payload.
+#[inline]
+fn append_frame(out: &mut Vec<u8>, header: &FrameHeader, payload: &[u8]) {
+    out.reserve(MAX_HEADER_LEN + payload.len());
+    header.encode(out);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let (Some(key), Some(copy)) = (header.mask, out.get_mut(start..)) {
+        apply_mask(key, copy, 0);
+    }
+}
+
 /// `payload` as it goes on the wire. Copies only when a client must mask bytes it shares.
 #[inline(never)]
 fn masked(key: Option<MaskingKey>, payload: Bytes) -> Bytes {
@@ -214,12 +227,7 @@ impl Urgent {
             let Some(payload) = payload else { continue };
             let header =
                 FrameHeader { fin: true, rsv: 0, opcode, mask: mask(), payload_len: payload.len() as u64 };
-            header.encode(&mut self.frames);
-            let start = self.frames.len();
-            self.frames.extend_from_slice(payload);
-            if let (Some(key), Some(copy)) = (header.mask, self.frames.get_mut(start..)) {
-                apply_mask(key, copy, 0);
-            }
+            append_frame(&mut self.frames, &header, payload);
         }
     }
 

@@ -30,7 +30,7 @@ const READ_AHEAD: usize = 64 << 10;
 
 /// After this many reads in a row a turn ends, so that a peer that always has more to say holds up
 /// neither the deadlines nor the other tasks of the thread.
-pub(crate) const READS: usize = 64;
+const READS: usize = 64;
 
 /// A connection, its transport, and who waits for what.
 #[derive(Debug)]
@@ -116,9 +116,13 @@ impl Core {
         matches!(self.driver, Driver::Task { .. })
     }
 
-    /// From now on a task takes the turns.
-    pub(crate) fn hand_over(&mut self) {
-        self.driver = Driver::Task { waker: None, in_turn: false };
+    /// From now on a task takes the turns. Says whether one did before.
+    pub(crate) fn hand_over(&mut self) -> bool {
+        let was_driven = self.is_driven();
+        if !was_driven {
+            self.driver = Driver::Task { waker: None, in_turn: false };
+        }
+        was_driven
     }
 
     /// The task is about to poll the handler and will take a turn afterwards.
@@ -149,28 +153,102 @@ impl Core {
         }
     }
 
-    /// A message, the end, or `None` when more has to be read first.
+    /// A message that is there already, or `None` when more has to be read first.
     #[inline]
-    pub(crate) fn next_message(&mut self) -> Option<Result<Option<Message>>> {
-        if let Some(message) = self.ahead.pop_front() {
-            let was_full = self.ahead_size >= READ_AHEAD;
-            self.ahead_size -= counted_size(&message);
-            if self.ahead.is_empty() {
-                buffers::give_queue(std::mem::take(&mut self.ahead));
-            }
-            if was_full && self.ahead_size < READ_AHEAD {
-                self.wake_driver();
-            }
-            return Some(Ok(Some(message)));
+    pub(crate) fn next_message(&mut self) -> Option<Message> {
+        if !self.ahead.is_empty() {
+            return self.next_ahead();
         }
-        if let Some(message) = self.decode() {
-            return Some(Ok(Some(message)));
-        }
-        self.is_over().then(|| self.outcome().map(|()| None))
+        self.decode()
     }
 
-    /// Waits for what [`next_message`](Self::next_message) did not have. Only for driven ones.
-    pub(crate) fn wait_to_read(&mut self, cx: &Context<'_>) {
+    #[inline(never)]
+    fn next_ahead(&mut self) -> Option<Message> {
+        let message = self.ahead.pop_front()?;
+        let was_full = self.ahead_size >= READ_AHEAD;
+        self.ahead_size -= counted_size(&message);
+        if self.ahead.is_empty() {
+            buffers::give_queue(std::mem::take(&mut self.ahead));
+        }
+        if was_full && self.ahead_size < READ_AHEAD {
+            self.wake_driver();
+        }
+        Some(message)
+    }
+
+    /// Waits for a message that was not there, reading on when the caller takes the turns.
+    #[inline(never)]
+    pub(crate) fn poll_read_on(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+        for _ in 0..READS {
+            if self.is_over() {
+                if !self.is_driven() && !self.is_flushed() {
+                    // Nobody may call again, so the Close frame leaves now.
+                    self.turn(cx);
+                }
+                return Poll::Ready(self.outcome().map(|()| None));
+            }
+            if self.is_driven() {
+                self.wait_to_read(cx);
+                return Poll::Pending;
+            }
+            self.reader = Reader::Driver;
+            if !self.turn(cx) && !self.is_over() {
+                return Poll::Pending;
+            }
+            if let Some(message) = self.next_message() {
+                self.give_back();
+                return Poll::Ready(Ok(Some(message)));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Until `done` gives a result, looking again whenever the connection has changed.
+    pub(crate) fn poll_change<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut done: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Poll<Result<T>> {
+        if let Some(result) = done(self).transpose() {
+            return Poll::Ready(result);
+        }
+        if self.is_driven() {
+            self.wait_for_change(cx);
+            self.wake_driver();
+            return Poll::Pending;
+        }
+        self.reader = Reader::Nobody;
+        self.turn(cx);
+        match done(self).transpose() {
+            Some(result) => Poll::Ready(result),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Sees to it that what was queued leaves soon. Pending only when self-driven and the transport
+    /// takes no more.
+    #[inline]
+    pub(crate) fn poll_depart(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.is_driven() {
+            self.wake_driver();
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_flush(cx)
+    }
+
+    /// Until everything queued was written.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_change(cx, |core| {
+            if core.is_flushed() {
+                // What the end of the connection has swept away was not written.
+                return core.outcome().map(Some);
+            }
+            Ok(None)
+        })
+    }
+
+    fn wait_to_read(&mut self, cx: &Context<'_>) {
         match &self.driver {
             // The task polls the handler again when something was read: no waking is needed.
             Driver::Task { waker: Some(waker), in_turn: true } if waker.will_wake(cx.waker()) => {
@@ -183,16 +261,10 @@ impl Core {
         }
     }
 
-    /// Waits for any change of the connection.
-    pub(crate) fn wait_for_change(&mut self, cx: &Context<'_>) {
+    fn wait_for_change(&mut self, cx: &Context<'_>) {
         if !self.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
             self.waiters.push(cx.waker().clone());
         }
-    }
-
-    /// The caller, who takes the turns, waits for a message, or for something else.
-    pub(crate) fn expect_message(&mut self, expected: bool) {
-        self.reader = if expected { Reader::Driver } else { Reader::Nobody };
     }
 
     /// Queues a message if there is room for it; otherwise leaves it where it is.
@@ -351,21 +423,34 @@ impl Core {
     fn decode(&mut self) -> Option<Message> {
         loop {
             match self.connection.receive(&mut self.inbound, self.now)? {
-                Event::Message(_) if self.discarding => {}
-                Event::Message(message) => return Some(message),
-                Event::Ping(_) => {
-                    // The Pong leaves before the next Ping is looked at, lest that replace it.
-                    self.pong_first = true;
-                    return None;
+                Event::Message(message) if !self.discarding => return Some(message),
+                event => {
+                    if !self.note(event) {
+                        return None;
+                    }
                 }
-                Event::Pong(pong) => {
-                    self.pongs += u64::from(pong.round_trip.is_some());
-                    self.wake_waiters();
-                }
-                _ => {
-                    self.wake_if_over();
-                    return None;
-                }
+            }
+        }
+    }
+
+    /// Takes note of an event that is no message to hand out; says whether to decode on.
+    #[inline(never)]
+    fn note(&mut self, event: Event) -> bool {
+        match event {
+            Event::Message(_) => true,
+            Event::Ping(_) => {
+                // The Pong leaves before the next Ping is looked at, lest that replace it.
+                self.pong_first = true;
+                false
+            }
+            Event::Pong(pong) => {
+                self.pongs += u64::from(pong.round_trip.is_some());
+                self.wake_waiters();
+                true
+            }
+            _ => {
+                self.wake_if_over();
+                false
             }
         }
     }

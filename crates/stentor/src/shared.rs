@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use bytes::BytesMut;
 use stentor_proto::{CloseCode, Connection, Failure, Message, Misuse, Prepared};
 use tokio::runtime::Handle;
 
-use crate::driver::{Core, READS, now};
-use crate::error::Result;
+use crate::driver::{Core, now};
+use crate::error::{Error, Result};
+use crate::handler::BoxError;
 use crate::slot::Slot;
 use crate::transport::Transport;
 
@@ -42,46 +43,35 @@ pub(crate) struct Opened {
 impl Shared {
     /// A connection with one handle, which a task drives or the handle itself.
     pub(crate) fn new(opened: Opened, driven: bool) -> Arc<Self> {
+        let core = Core::new(opened.connection, opened.transport, opened.inbound, driven);
         Arc::new(Self {
-            core: Mutex::new(Core::new(opened.connection, opened.transport, opened.inbound, driven)),
+            core: Mutex::new(core),
             peer_addr: opened.peer_addr,
             subprotocol: opened.subprotocol,
             runtime: if driven { None } else { Handle::try_current().ok() },
         })
     }
 
+    /// Uses the connection's state. Nobody else can meanwhile, and no call waits inside.
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        // Nothing that holds the lock runs code of the user but wakers, and those hold no state.
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn with<R>(&self, use_it: impl FnOnce(&mut Core) -> R) -> R {
+        // What runs under the lock is this crate's code and wakers; nothing is left half done.
+        use_it(&mut self.core.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The next message, or the end.
     #[inline]
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        let mut core = self.lock();
-        for _ in 0..READS {
-            if let Some(result) = core.next_message() {
+        self.with(|core| match core.next_message() {
+            Some(message) => {
                 if !core.is_driven() {
-                    if core.is_over() && !core.is_flushed() {
-                        // Nobody may call again, so the Close frame leaves now.
-                        core.turn(cx);
-                    }
+                    // Nobody may read on for a long time.
                     core.give_back();
                 }
-                return Poll::Ready(result);
+                Poll::Ready(Ok(Some(message)))
             }
-            if core.is_driven() {
-                core.wait_to_read(cx);
-                return Poll::Pending;
-            }
-            core.expect_message(true);
-            if !core.turn(cx) && !core.is_over() {
-                return Poll::Pending;
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+            None => core.poll_read_on(cx),
+        })
     }
 
     /// The next item of a stream, which ends behind its first error: `failed` remembers that.
@@ -95,47 +85,66 @@ impl Shared {
     }
 
     /// Queues a message once there is room.
-    #[inline]
     pub(crate) fn poll_feed(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
-        let mut core = self.lock();
-        if core.try_send(message)? {
-            return Poll::Ready(Ok(()));
-        }
-        poll_change(core, cx, |core| core.try_send(message).map(|sent| sent.then_some(())))
+        self.with(|core| core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(()))))
     }
 
     /// Queues a message that was encoded before, once there is room.
     pub(crate) fn poll_feed_prepared(&self, cx: &mut Context<'_>, message: &Prepared) -> Poll<Result<()>> {
-        poll_change(self.lock(), cx, |core| core.try_send_prepared(message))
+        self.with(|core| core.poll_change(cx, |core| core.try_send_prepared(message)))
+    }
+
+    /// Queues a message once there is room, and sees to it that it leaves soon: at once when
+    /// self-driven, else at the task's next turn.
+    #[inline]
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
+        self.with(|core| {
+            if message.is_some() && !core.try_send(message)? {
+                let sent = core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(())));
+                ready!(sent)?;
+            }
+            core.poll_depart(cx)
+        })
+    }
+
+    /// Sees to it that what was queued leaves soon.
+    pub(crate) fn poll_depart(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.with(|core| core.poll_depart(cx))
     }
 
     /// Until there is room for a message.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        poll_change(self.lock(), cx, |core| {
-            core.check_open().map(|()| core.connection.has_room().then_some(()))
+        self.with(|core| {
+            core.poll_change(cx, |core| core.check_open().map(|()| core.connection.has_room().then_some(())))
         })
     }
 
     /// Queues a message for which there is room.
     pub(crate) fn start_send(&self, message: Message) -> Result<()> {
-        let mut core = self.lock();
-        if core.try_send(&mut Some(message))? { Ok(()) } else { Err(Misuse::OutboxFull.into()) }
+        let sent = self.with(|core| core.try_send(&mut Some(message)))?;
+        if sent { Ok(()) } else { Err(Misuse::OutboxFull.into()) }
+    }
+
+    /// Until everything queued was written.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.with(|core| core.poll_flush(cx))
     }
 
     /// A Ping, and the time until its Pong.
     pub(crate) async fn ping(&self) -> Result<Duration> {
-        let answered = {
-            let mut core = self.lock();
+        let answered = self.with(|core| {
             core.check_open()?;
             core.connection.ping(now())?;
-            core.pongs
-        };
+            Ok::<_, Error>(core.pongs)
+        })?;
         std::future::poll_fn(|cx| {
-            poll_change(self.lock(), cx, |core| {
-                if core.pongs > answered {
-                    return Ok(core.connection.round_trip());
-                }
-                core.check_open().map(|()| None)
+            self.with(|core| {
+                core.poll_change(cx, |core| {
+                    if core.pongs > answered {
+                        return Ok(core.connection.round_trip());
+                    }
+                    core.check_open().map(|()| None)
+                })
             })
         })
         .await
@@ -148,51 +157,25 @@ impl Shared {
 
     /// The closing handshake, which the first call begins.
     pub(crate) fn poll_close(&self, cx: &mut Context<'_>, code: CloseCode, reason: &str) -> Poll<Result<()>> {
-        let mut core = self.lock();
-        core.close(code, reason)?;
-        poll_change(core, cx, |core| {
-            if !core.is_over() || !core.is_flushed() {
-                return Ok(None);
-            }
-            match core.connection.failure() {
-                // A peer that hangs up instead of answering has closed too.
-                Some(Failure::Disconnected) => Ok(Some(())),
-                _ => core.outcome().map(Some),
-            }
+        self.with(|core| {
+            core.close(code, reason)?;
+            core.poll_change(cx, |core| {
+                if !core.is_over() || !core.is_flushed() {
+                    return Ok(None);
+                }
+                match core.connection.failure() {
+                    // A peer that hangs up instead of answering has closed too.
+                    Some(Failure::Disconnected) => Ok(Some(())),
+                    _ => core.outcome().map(Some),
+                }
+            })
         })
     }
 
-    /// Queues a message once there is room, and sees to it that it leaves soon: at once when
-    /// self-driven, else at the task's next turn.
-    #[inline]
-    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
-        let mut core = self.lock();
-        if message.is_some() && !core.try_send(message)? {
-            ready!(poll_change(core, cx, |core| core.try_send(message).map(|sent| sent.then_some(()))))?;
-            core = self.lock();
-        }
-        depart(core, cx)
-    }
-
-    /// Sees to it that what was queued leaves soon.
-    pub(crate) fn poll_depart(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        depart(self.lock(), cx)
-    }
-
-    /// Until everything queued was written.
-    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        flush(self.lock(), cx)
-    }
-
-    /// Has a task drive the connection that its handles drove so far.
+    /// Has a task drive the connection, if none does.
     pub(crate) fn hand_over(self: &Arc<Self>) {
-        let mut core = self.lock();
-        if core.is_driven() {
-            return;
-        }
-        core.hand_over();
-        drop(core);
-        if let Some(runtime) = &self.runtime {
+        let was_driven = self.with(Core::hand_over);
+        if let (false, Some(runtime)) = (was_driven, &self.runtime) {
             let slot = Slot::of(Arc::clone(self));
             runtime.spawn(async move { drive(&slot, std::future::ready(Ok(()))).await });
         }
@@ -200,72 +183,29 @@ impl Shared {
 
     /// One handle more.
     pub(crate) fn add_handle(&self) {
-        self.lock().handles += 1;
+        self.with(|core| core.handles += 1);
     }
 
     /// One handle less. After the last, whoever drives closes the connection.
     pub(crate) fn drop_handle(self: &Arc<Self>) {
-        let mut core = self.lock();
-        core.handles -= 1;
-        if core.handles > 0 {
-            return;
-        }
-        core.discard();
-        if core.is_driven() {
-            core.wake_driver();
-        } else if !core.is_gone() {
-            drop(core);
+        let to_finish = self.with(|core| {
+            core.handles -= 1;
+            if core.handles == 0 {
+                core.discard();
+                core.wake_driver();
+            }
+            core.handles == 0 && !core.is_driven() && !core.is_gone()
+        });
+        if to_finish {
             self.hand_over();
         }
-    }
-}
-
-/// Pending only when self-driven and the transport takes no more.
-#[inline]
-fn depart(core: MutexGuard<'_, Core>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-    if core.is_driven() {
-        core.wake_driver();
-        return Poll::Ready(Ok(()));
-    }
-    flush(core, cx)
-}
-
-fn flush(core: MutexGuard<'_, Core>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-    poll_change(core, cx, |core| {
-        if core.is_flushed() {
-            // What the end of the connection has swept away was not written.
-            return core.outcome().map(Some);
-        }
-        Ok(None)
-    })
-}
-
-/// Until `done` gives a result, looking again whenever the connection has changed.
-fn poll_change<T>(
-    mut core: MutexGuard<'_, Core>,
-    cx: &mut Context<'_>,
-    mut done: impl FnMut(&mut Core) -> Result<Option<T>>,
-) -> Poll<Result<T>> {
-    if let Some(result) = done(&mut core).transpose() {
-        return Poll::Ready(result);
-    }
-    if core.is_driven() {
-        core.wait_for_change(cx);
-        core.wake_driver();
-        return Poll::Pending;
-    }
-    core.expect_message(false);
-    core.turn(cx);
-    match done(&mut core).transpose() {
-        Some(result) => Poll::Ready(result),
-        None => Poll::Pending,
     }
 }
 
 /// Why a handler ended otherwise than well.
 #[derive(Debug)]
 pub(crate) enum HandlerFailure {
-    Error(Box<dyn std::error::Error + Send + Sync>),
+    Error(BoxError),
     Panic,
 }
 
@@ -276,7 +216,7 @@ pub(crate) enum HandlerFailure {
 /// it was suspended leaves in one write.
 pub(crate) async fn drive<F>(slot: &Slot, handler: F) -> Result<(), HandlerFailure>
 where
-    F: Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
+    F: Future<Output = Result<(), BoxError>>,
 {
     let _abandon = AbandonOnDrop(slot);
     let mut handler = pin!(Some(handler));
@@ -284,11 +224,11 @@ where
     std::future::poll_fn(move |cx| {
         for _ in 0..TURNS {
             match slot.get() {
-                Some(shared) => shared.lock().begin_turn(cx),
+                Some(shared) => shared.with(|core| core.begin_turn(cx)),
                 None => slot.wait(cx),
             }
-            if let Some(handler_now) = handler.as_mut().as_pin_mut() {
-                result = match std::panic::catch_unwind(AssertUnwindSafe(|| handler_now.poll(cx))) {
+            if let Some(running) = handler.as_mut().as_pin_mut() {
+                result = match std::panic::catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
                     Ok(Poll::Pending) => None,
                     Ok(Poll::Ready(result)) => Some(result.map_err(HandlerFailure::Error)),
                     Err(_) => Some(Err(HandlerFailure::Panic)),
@@ -301,11 +241,13 @@ where
             let Some(shared) = opened else {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             };
-            let mut core = shared.lock();
-            core.end_turn();
-            close_abandoned(&mut core, result.as_ref());
-            let again = core.turn(cx);
-            if core.is_gone() && core.handles == 0 && result.is_some() {
+            let (again, over) = shared.with(|core| {
+                core.end_turn();
+                close_abandoned(core, result.as_ref());
+                let again = core.turn(cx);
+                (again, core.is_gone() && core.handles == 0)
+            });
+            if over && result.is_some() {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             }
             if !again {
@@ -324,7 +266,7 @@ struct AbandonOnDrop<'a>(&'a Slot);
 impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0.leave() {
-            shared.lock().abandon();
+            shared.with(Core::abandon);
         }
     }
 }

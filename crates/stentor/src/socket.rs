@@ -84,8 +84,8 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// Safe: a message is handed out whole or stays for the next call.
-    pub async fn recv(&mut self) -> Result<Option<Message>> {
-        std::future::poll_fn(|cx| self.shared.poll_recv(cx)).await
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>>> + Send {
+        std::future::poll_fn(|cx| self.shared.poll_recv(cx))
     }
 
     /// Sends a message: waits until fewer than
@@ -99,9 +99,9 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// A message is queued whole or, when dropped while it waits for room, not at all.
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
+    pub fn send(&mut self, message: impl Into<Message>) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(message.into());
-        std::future::poll_fn(|cx| self.shared.poll_send(cx, &mut message)).await
+        std::future::poll_fn(move |cx| self.shared.poll_send(cx, &mut message))
     }
 
     /// Queues a message like [`send`](Self::send), without seeing to it that it leaves.
@@ -195,20 +195,20 @@ impl WebSocket {
     /// Where the connection is in its life.
     #[must_use]
     pub fn state(&self) -> State {
-        self.shared.lock().connection.state()
+        self.shared.with(|core| core.connection.state())
     }
 
     /// How the connection ended, once its end has begun: the code and the reason of the first
     /// Close frame, and whose it was.
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
-        self.shared.lock().connection.closed().cloned()
+        self.shared.with(|core| core.connection.closed().cloned())
     }
 
     /// The Close frame that the peer sent, if it has.
     #[must_use]
     pub fn close_frame(&self) -> Option<CloseFrame> {
-        self.shared.lock().connection.close_received().cloned()
+        self.shared.with(|core| core.connection.close_received().cloned())
     }
 
     /// The subprotocol that was agreed on, if any.
@@ -226,7 +226,7 @@ impl WebSocket {
     /// The last round-trip time measured by a Ping and its Pong.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
-        self.shared.lock().connection.round_trip()
+        self.shared.with(|core| core.connection.round_trip())
     }
 }
 

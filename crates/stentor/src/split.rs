@@ -125,7 +125,7 @@ impl Sender {
     /// How the connection ended, once its end has begun.
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
-        self.shared.lock().connection.closed().cloned()
+        self.shared.with(|core| core.connection.closed().cloned())
     }
 }
 
@@ -196,22 +196,22 @@ impl Receiver {
     /// The Close frame that the peer sent, if it has.
     #[must_use]
     pub fn close_frame(&self) -> Option<CloseFrame> {
-        self.shared.lock().connection.close_received().cloned()
+        self.shared.with(|core| core.connection.close_received().cloned())
     }
 
     /// How the connection ended, once its end has begun.
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
-        self.shared.lock().connection.closed().cloned()
+        self.shared.with(|core| core.connection.closed().cloned())
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        let mut core = self.shared.lock();
-        core.discard();
-        core.wake_driver();
-        drop(core);
+        self.shared.with(|core| {
+            core.discard();
+            core.wake_driver();
+        });
         self.shared.drop_handle();
     }
 }

@@ -151,7 +151,7 @@ impl Upgrade {
             Some(slot) => slot.open(opened),
             None => Shared::new(opened, false),
         };
-        let driven = shared.lock().is_driven();
+        let driven = shared.with(|core| core.is_driven());
         let mut socket = WebSocket::new(shared);
         if !driven {
             socket.flush().await?;

@@ -97,8 +97,8 @@ impl Connection {
             }
             return None;
         }
-        let mut payload = bytes.split_to(end).freeze();
-        payload.advance(header_len);
+        bytes.advance(header_len);
+        let payload = bytes.split_to(len).freeze();
         self.inbox.unfinished_since = None;
         Some(if text { Message::Text(Utf8Bytes::from_validated(payload)) } else { Message::Binary(payload) })
     }

@@ -9,6 +9,7 @@ use crate::error::Misuse;
 use crate::header::FrameHeader;
 use crate::message::Message;
 use crate::opcode::Opcode;
+use crate::outbox::COPY_MAX;
 use crate::prepared::Prepared;
 
 impl Connection {
@@ -22,11 +23,15 @@ impl Connection {
     #[inline]
     pub fn send(&mut self, message: Message) -> Result<(), Misuse> {
         self.check_sendable()?;
-        let opcode = message.opcode();
-        let payload = message.into_bytes();
         match self.config.fragment_size {
-            Some(size) if payload.len() > size => self.push_fragments(opcode, payload, size.max(1)),
-            _ => self.push_frame(true, opcode, payload),
+            Some(size) if message.len() > size => {
+                self.push_fragments(message.opcode(), message.into_bytes(), size.max(1));
+            }
+            _ if message.len() <= COPY_MAX => {
+                let mask = self.masking.key();
+                self.outbox.push_copy(mask, message.opcode(), message.payload());
+            }
+            _ => self.push_frame(true, message.opcode(), message.into_bytes()),
         }
         Ok(())
     }
