@@ -122,6 +122,10 @@ impl Outbox {
 
     /// Gives the gathering buffer away, when it is empty.
     pub(crate) fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
+        if self.sealed.is_empty() {
+            // An idle connection holds no memory for large messages either.
+            self.sealed = VecDeque::new();
+        }
         (self.tail.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
     }
 

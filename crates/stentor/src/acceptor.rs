@@ -178,7 +178,8 @@ impl Acceptor {
         };
         let slot = Arc::new(Slot::new());
         upgrade.driven_through(&slot);
-        let handler = async move { handler(upgrade).await.into_result() };
+        // Boxed as well, so that it is held once, however often the futures around it are moved.
+        let handler = Box::pin(async move { handler(upgrade).await.into_result() });
         match drive(&slot, handler).await {
             Ok(()) => {}
             Err(HandlerFailure::Error(error)) => self.report(peer_addr, error),

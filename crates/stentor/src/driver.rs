@@ -30,7 +30,7 @@ const READ_AHEAD: usize = 64 << 10;
 
 /// After this many reads in a row a turn ends, so that a peer that always has more to say holds up
 /// neither the deadlines nor the other tasks of the thread.
-pub(crate) const READS: usize = 64;
+const READS: usize = 64;
 
 /// A connection, its transport, and who waits for what.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -187,7 +187,7 @@ impl Shared {
         let was_driven = self.with(|core| core.is_gone() || core.hand_over());
         if let (false, Some(runtime)) = (was_driven, &self.runtime) {
             let slot = Slot::of(Arc::clone(self));
-            runtime.spawn(async move { drive(&slot, std::future::ready(Ok(()))).await });
+            runtime.spawn(async move { drive(&slot, Box::pin(std::future::ready(Ok(())))).await });
         }
     }
 
@@ -224,12 +224,12 @@ pub(crate) enum HandlerFailure {
 ///
 /// Each round polls the handler and then takes a turn for all that it did: whatever it sent before
 /// it was suspended leaves in one write.
-pub(crate) async fn drive<F>(slot: &Slot, handler: F) -> Result<(), HandlerFailure>
+pub(crate) async fn drive<F>(slot: &Slot, handler: Pin<Box<F>>) -> Result<(), HandlerFailure>
 where
     F: Future<Output = Result<(), BoxError>>,
 {
     let _abandon = AbandonOnDrop(slot);
-    let mut handler = pin!(Some(handler));
+    let mut handler = Some(handler);
     let mut result = None;
     std::future::poll_fn(move |cx| {
         for _ in 0..TURNS {
@@ -237,14 +237,14 @@ where
                 Some(shared) => shared.with(|core| core.begin_turn(cx)),
                 None => slot.wait(cx),
             }
-            if let Some(running) = handler.as_mut().as_pin_mut() {
-                result = match std::panic::catch_unwind(AssertUnwindSafe(|| running.poll(cx))) {
+            if let Some(running) = &mut handler {
+                result = match std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
                     Ok(Poll::Pending) => None,
                     Ok(Poll::Ready(result)) => Some(result.map_err(HandlerFailure::Error)),
                     Err(_) => Some(Err(HandlerFailure::Panic)),
                 };
                 if result.is_some() {
-                    handler.set(None);
+                    handler = None;
                 }
             }
             let opened = if result.is_some() { slot.leave() } else { slot.get() };

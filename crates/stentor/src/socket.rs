@@ -50,6 +50,11 @@ impl WebSocket {
         Self { shared, failed: false }
     }
 
+    /// Whether a task drives the connection.
+    pub(crate) fn is_driven(&self) -> bool {
+        self.shared.with(|core| core.is_driven())
+    }
+
     /// Runs a connection whose opening handshake was done elsewhere, over any byte stream.
     /// `received` is what arrived behind the handshake.
     ///

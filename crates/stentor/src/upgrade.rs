@@ -39,6 +39,11 @@ use crate::transport::Transport;
 /// # }
 /// ```
 pub struct Upgrade {
+    // Boxed, because a connection's task would otherwise have room for it all its life.
+    inner: Box<Inner>,
+}
+
+struct Inner {
     offer: Offer,
     client: Unanswered,
     inbound: BytesMut,
@@ -77,18 +82,19 @@ impl Upgrade {
         config: Arc<Config>,
     ) -> Self {
         let client = Unanswered(transport);
-        Self { offer, client, inbound, peer_addr, config, acceptance: Acceptance::new(), slot: None }
+        let acceptance = Acceptance::new();
+        Self { inner: Box::new(Inner { offer, client, inbound, peer_addr, config, acceptance, slot: None }) }
     }
 
     /// The connection, once accepted, is driven by a task that looks for it in `slot`.
     pub(crate) fn driven_through(&mut self, slot: &Arc<Slot>) {
-        self.slot = Some(Arc::clone(slot));
+        self.inner.slot = Some(Arc::clone(slot));
     }
 
     /// The handshake as the client sent it: request, subprotocols, extensions, origin.
     #[must_use]
     pub fn offer(&self) -> &Offer {
-        &self.offer
+        &self.inner.offer
     }
 
     /// The whole request: URI with query, headers, cookies.
@@ -100,28 +106,28 @@ impl Upgrade {
     /// The address of the client's end of the TCP connection; `None` over other byte streams.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer_addr
+        self.inner.peer_addr
     }
 
     /// Chooses the subprotocol, in place of the server's own choice; it must be one of those
     /// offered (RFC 6455 §4.2.2).
     #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
-        self.acceptance.subprotocol = Some(name.into());
+        self.inner.acceptance.subprotocol = Some(name.into());
         self
     }
 
     /// Adds a header to the response that accepts, such as a `Set-Cookie`.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.acceptance.headers.append(name, value);
+        self.inner.acceptance.headers.append(name, value);
         self
     }
 
     /// Uses `config` for this connection, in place of the server's.
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
+        self.inner.config = config.into();
         self
     }
 
@@ -138,22 +144,9 @@ impl Upgrade {
     /// # Cancel safety
     ///
     /// Dropped before it is done, it refuses or closes the connection.
-    pub async fn accept(mut self) -> Result<WebSocket> {
-        let accepted = self.offer.accept(&self.acceptance, Arc::clone(&self.config), now());
-        let opened = Opened {
-            connection: accepted.map_err(HandshakeFailure::Accept)?,
-            transport: self.client.take(),
-            inbound: self.inbound,
-            peer_addr: self.peer_addr,
-            subprotocol: self.acceptance.subprotocol.map(String::into_boxed_str),
-        };
-        let shared = match &self.slot {
-            Some(slot) => slot.open(opened),
-            None => Shared::new(opened, false),
-        };
-        let driven = shared.with(|core| core.is_driven());
-        let mut socket = WebSocket::new(shared);
-        if !driven {
+    pub async fn accept(self) -> Result<WebSocket> {
+        let mut socket = open(self.inner)?;
+        if !socket.is_driven() {
             socket.flush().await?;
         }
         Ok(socket)
@@ -170,15 +163,33 @@ impl Upgrade {
     /// # Cancel safety
     ///
     /// Dropped before it is done, the client may see a part of the response.
-    pub async fn reject(mut self, response: http::Response<Bytes>) -> Result<()> {
-        let transport = self.client.take();
-        let method = self.offer.request().method();
-        handshake::answer(transport, &response, method, self.config.write_timeout).await
+    pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
+        let Inner { offer, mut client, config, .. } = *self.inner;
+        let transport = client.take();
+        let method = offer.request().method();
+        handshake::answer(transport, &response, method, config.write_timeout).await
     }
+}
+
+/// Opens the connection, with the answer as the first that leaves.
+fn open(inner: Box<Inner>) -> Result<WebSocket> {
+    let Inner { offer, mut client, inbound, peer_addr, config, acceptance, slot } = *inner;
+    let connection = offer.accept(&acceptance, config, now()).map_err(HandshakeFailure::Accept)?;
+    let opened = Opened {
+        connection,
+        transport: client.take(),
+        inbound,
+        peer_addr,
+        subprotocol: acceptance.subprotocol.map(String::into_boxed_str),
+    };
+    Ok(WebSocket::new(match slot {
+        Some(slot) => slot.open(opened),
+        None => Shared::new(opened, false),
+    }))
 }
 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upgrade").field("peer_addr", &self.peer_addr).finish_non_exhaustive()
+        f.debug_struct("Upgrade").field("peer_addr", &self.peer_addr()).finish_non_exhaustive()
     }
 }

@@ -132,10 +132,10 @@ impl Connection {
             return None;
         }
         self.liveness.heard(now);
-        if self.ending.is_none() {
-            if let Some(message) = self.whole_message(bytes) {
-                return Some(Event::Message(message));
-            }
+        if self.ending.is_none()
+            && let Some(message) = self.whole_message(bytes)
+        {
+            return Some(Event::Message(message));
         }
         self.receive_other(bytes, now)
     }

@@ -186,7 +186,8 @@ fn pings_to_one_that_cannot_write_are_answered_once() {
             peer.expect(text("and nothing else")).await;
         }));
         println!("{role:?}: at most {} bytes", heap.most);
-        assert!(heap.most < 2 * PIPE + (128 << 10), "{heap:?}");
+        // The transport, and the blocks that the thread keeps; a million pongs would be 7 MB.
+        assert!(heap.most < 2 * PIPE + (256 << 10), "{heap:?}");
     }
 }
 
