@@ -29,7 +29,8 @@ pub(crate) struct Outbox {
     mid_frame: bool,
     /// Whole small frames, behind `sealed`.
     tail: Vec<u8>,
-    urgent: Urgent,
+    /// `None` while neither waits, which is nearly always.
+    urgent: Option<Box<Urgent>>,
 }
 
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Outbox {
     /// Whether nothing waits at all.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0 && self.urgent.is_empty()
+        self.len() == 0 && self.urgent.is_none()
     }
 
     /// Queues a whole message of at most [`COPY_MAX`] bytes behind all others.
@@ -93,12 +94,12 @@ impl Outbox {
 
     /// Queues a Ping that overtakes.
     pub(crate) fn push_ping(&mut self, payload: &[u8]) {
-        self.urgent.ping = Some(payload.into());
+        self.urgent.get_or_insert_default().ping = Some(payload.into());
     }
 
     /// Queues a Pong that overtakes, in place of one that still waits.
     pub(crate) fn push_pong(&mut self, payload: &[u8]) {
-        self.urgent.pong = Some(payload.into());
+        self.urgent.get_or_insert_default().pong = Some(payload.into());
     }
 
     /// Forgets everything that waits.
@@ -132,7 +133,9 @@ impl Outbox {
     /// What is to be written next, if anything. `mask` draws the masking keys of a client.
     #[inline]
     pub(crate) fn transmit(&mut self, mask: impl FnMut() -> Option<MaskingKey>) -> Option<Transmit<'_>> {
-        self.urgent.encode(mask);
+        if let Some(urgent) = &mut self.urgent {
+            urgent.encode(mask);
+        }
         if self.is_empty() { None } else { Some(Transmit { outbox: self }) }
     }
 
@@ -157,13 +160,23 @@ impl Outbox {
         };
         let first = self.sealed.range(..begun).map(|piece| piece.bytes.as_ref());
         let rest = self.sealed.range(begun..).map(|piece| piece.bytes.as_ref());
-        first.chain([self.urgent.rest()]).chain(rest).chain([self.tail.as_slice()])
+        first.chain([self.urgent_rest()]).chain(rest).chain([self.tail.as_slice()])
+    }
+
+    fn urgent_rest(&self) -> &[u8] {
+        self.urgent.as_deref().map_or(&[], Urgent::rest)
     }
 
     /// Forgets up to `len` bytes of the first piece and says how many those were.
     fn advance_piece(&mut self, len: usize) -> usize {
-        if !self.mid_frame && !self.urgent.rest().is_empty() {
-            return self.urgent.advance(len);
+        let mid_frame = self.mid_frame;
+        let begun = |urgent: &&mut Box<Urgent>| !mid_frame && !urgent.rest().is_empty();
+        if let Some(urgent) = self.urgent.as_mut().filter(begun) {
+            let sent = urgent.advance(len);
+            if urgent.is_empty() {
+                self.urgent = None;
+            }
+            return sent;
         }
         if self.sealed.is_empty() {
             if len >= self.tail.len() {
@@ -265,7 +278,7 @@ pub(crate) struct Transmit<'a> {
 
 impl Buf for Transmit<'_> {
     fn remaining(&self) -> usize {
-        self.outbox.len() + self.outbox.urgent.rest().len()
+        self.outbox.len() + self.outbox.urgent_rest().len()
     }
 
     fn chunk(&self) -> &[u8] {

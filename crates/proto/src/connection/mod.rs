@@ -17,6 +17,7 @@ use bytes::{Buf, BytesMut};
 
 use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::error::ProtocolError;
 use crate::event::Event;
 use crate::outbox::Outbox;
 use crate::role::Role;
@@ -135,7 +136,10 @@ impl Connection {
         if self.ending.is_none()
             && let Some(message) = self.whole_message(bytes)
         {
-            return Some(Event::Message(message));
+            return Some(match message {
+                Ok(message) => Event::Message(message),
+                Err(error) => self.violated(error, bytes, now),
+            });
         }
         self.receive_other(bytes, now)
     }
@@ -150,12 +154,15 @@ impl Connection {
         }
         match self.next_event(bytes, now) {
             Ok(event) => event,
-            Err(error) => {
-                bytes.clear();
-                self.fail(error, now);
-                Some(Event::Violation(error))
-            }
+            Err(error) => Some(self.violated(error, bytes, now)),
         }
+    }
+
+    #[cold]
+    fn violated(&mut self, error: ProtocolError, bytes: &mut BytesMut, now: Instant) -> Event {
+        bytes.clear();
+        self.fail(error, now);
+        Event::Violation(error)
     }
 
     /// The bytes to be written now, or `None` when there are none. Call
