@@ -154,7 +154,8 @@ impl Core {
     }
 
     /// A message that is there already, or `None` when more has to be read first.
-    #[inline]
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
     pub(crate) fn next_message(&mut self) -> Option<Message> {
         if !self.ahead.is_empty() {
             return self.next_ahead();
@@ -176,10 +177,23 @@ impl Core {
         Some(message)
     }
 
-    /// Waits for a message that was not there, reading on when the caller takes the turns.
+    /// A message that is there already, for a reader who may not come again for a long time.
+    #[inline]
+    pub(crate) fn take_message(&mut self) -> Option<Message> {
+        let message = self.next_message()?;
+        if !self.is_driven() {
+            self.give_back();
+        }
+        Some(message)
+    }
+
+    /// The next message or the end, reading on when the caller takes the turns.
     #[inline(never)]
     pub(crate) fn poll_read_on(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
         for _ in 0..READS {
+            if let Some(message) = self.take_message() {
+                return Poll::Ready(Ok(Some(message)));
+            }
             if self.is_over() {
                 if !self.is_driven() && !self.is_flushed() {
                     // Nobody may call again, so the Close frame leaves now.
@@ -192,12 +206,8 @@ impl Core {
                 return Poll::Pending;
             }
             self.reader = Reader::Driver;
-            if !self.turn(cx) && !self.is_over() {
+            if !self.turn(cx) && !self.is_over() && self.ahead.is_empty() {
                 return Poll::Pending;
-            }
-            if let Some(message) = self.next_message() {
-                self.give_back();
-                return Poll::Ready(Ok(Some(message)));
             }
         }
         cx.waker().wake_by_ref();
@@ -268,7 +278,8 @@ impl Core {
     }
 
     /// Queues a message if there is room for it; otherwise leaves it where it is.
-    #[inline]
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
     pub(crate) fn try_send(&mut self, message: &mut Option<Message>) -> Result<bool> {
         if !self.connection.has_room() {
             return self.check_open().map(|()| false);
@@ -419,8 +430,12 @@ impl Core {
     }
 
     /// The next message of what was read.
-    #[inline]
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
     fn decode(&mut self) -> Option<Message> {
+        if self.pong_first {
+            return None;
+        }
         loop {
             match self.connection.receive(&mut self.inbound, self.now)? {
                 Event::Message(message) if !self.discarding => return Some(message),

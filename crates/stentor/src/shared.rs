@@ -62,15 +62,15 @@ impl Shared {
     /// The next message, or the end.
     #[inline]
     pub(crate) fn poll_recv(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        let polled = self.with(|core| match core.next_message() {
-            Some(message) => {
-                if !core.is_driven() {
-                    core.give_back();
-                }
-                Poll::Ready(Ok(Some(message)))
-            }
-            None => core.poll_read_on(cx),
-        });
+        match self.with(Core::take_message) {
+            Some(message) => Poll::Ready(Ok(Some(message))),
+            None => self.poll_read_on(cx),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_read_on(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+        let polled = self.with(|core| core.poll_read_on(cx));
         if let Poll::Ready(Ok(None) | Err(_)) = polled {
             // Nobody may call again, and the closing still has to be seen out.
             self.hand_over();
