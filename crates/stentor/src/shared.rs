@@ -224,7 +224,7 @@ pub(crate) enum HandlerFailure {
 ///
 /// Each round polls the handler and then takes a turn for all that it did: whatever it sent before
 /// it was suspended leaves in one write.
-pub(crate) async fn drive<F>(slot: &Slot, handler: Pin<Box<F>>) -> Result<(), HandlerFailure>
+pub(crate) async fn drive<F>(slot: &Slot<Arc<Shared>>, handler: Pin<Box<F>>) -> Result<(), HandlerFailure>
 where
     F: Future<Output = Result<(), BoxError>>,
 {
@@ -271,7 +271,7 @@ where
 }
 
 /// When nobody takes the turns of a connection any more, those who hold it learn that it is over.
-struct AbandonOnDrop<'a>(&'a Slot);
+struct AbandonOnDrop<'a>(&'a Slot<Arc<Shared>>);
 
 impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {

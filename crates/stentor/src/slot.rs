@@ -1,15 +1,13 @@
 //! Where a connection's task finds the connection once it has been accepted, which the handler may
 //! leave to another task.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
-
-use crate::shared::{Opened, Shared};
 
 /// Empty until the connection is accepted.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    opened: OnceLock<Arc<Shared>>,
+pub(crate) struct Slot<T> {
+    opened: OnceLock<T>,
     task: Mutex<Task>,
 }
 
@@ -22,19 +20,19 @@ enum Task {
     Gone,
 }
 
-impl Slot {
+impl<T: Clone> Slot<T> {
     pub(crate) fn new() -> Self {
         Self { opened: OnceLock::new(), task: Mutex::new(Task::Waiting(None)) }
     }
 
     /// One that holds its connection from the beginning.
-    pub(crate) fn of(shared: Arc<Shared>) -> Self {
-        Self { opened: shared.into(), ..Self::new() }
+    pub(crate) fn of(connection: T) -> Self {
+        Self { opened: connection.into(), ..Self::new() }
     }
 
     /// The connection, once there is one.
     #[inline]
-    pub(crate) fn get(&self) -> Option<&Arc<Shared>> {
+    pub(crate) fn get(&self) -> Option<&T> {
         self.opened.get()
     }
 
@@ -43,22 +41,23 @@ impl Slot {
         *self.task() = Task::Waiting(Some(cx.waker().clone()));
     }
 
-    /// The connection is accepted: the task drives it if it still can, else its calls do.
-    pub(crate) fn open(&self, opened: Opened) -> Arc<Shared> {
+    /// The connection is accepted, and `make` is told whether the task drives it: if not, because it
+    /// has ended, its calls do.
+    pub(crate) fn open(&self, make: impl FnOnce(bool) -> T) -> T {
         let mut task = self.task();
-        let Task::Waiting(waker) = &mut *task else { return Shared::new(opened, false) };
-        let shared = Shared::new(opened, true);
+        let Task::Waiting(waker) = &mut *task else { return make(false) };
+        let connection = make(true);
         // Only one upgrade has this slot, so it is still empty.
-        let _ = self.opened.set(Arc::clone(&shared));
+        let _ = self.opened.set(connection.clone());
         // Even when the handler itself opens it: the task has to begin a turn to be known.
         if let Some(waker) = waker.take() {
             waker.wake();
         }
-        shared
+        connection
     }
 
     /// The task ends, unless there is a connection for it after all.
-    pub(crate) fn leave(&self) -> Option<&Arc<Shared>> {
+    pub(crate) fn leave(&self) -> Option<&T> {
         let mut task = self.task();
         if self.get().is_none() {
             *task = Task::Gone;

@@ -51,7 +51,7 @@ struct Inner {
     config: Arc<Config>,
     acceptance: Acceptance,
     /// Where to put the connection when a task waits for it to drive it.
-    slot: Option<Arc<Slot>>,
+    slot: Option<Arc<Slot<Arc<Shared>>>>,
 }
 
 /// A client that waits for its answer, and gets one even if it is forgotten.
@@ -87,7 +87,7 @@ impl Upgrade {
     }
 
     /// The connection, once accepted, is driven by a task that looks for it in `slot`.
-    pub(crate) fn driven_through(&mut self, slot: &Arc<Slot>) {
+    pub(crate) fn driven_through(&mut self, slot: &Arc<Slot<Arc<Shared>>>) {
         self.inner.slot = Some(Arc::clone(slot));
     }
 
@@ -183,7 +183,7 @@ fn open(inner: Box<Inner>) -> Result<WebSocket> {
         subprotocol: acceptance.subprotocol.map(String::into_boxed_str),
     };
     Ok(WebSocket::new(match slot {
-        Some(slot) => slot.open(opened),
+        Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
         None => Shared::new(opened, false),
     }))
 }
