@@ -11,17 +11,15 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
 use stentor_proto::{CloseCode, Connection, Event, Failure, Message, Misuse, Prepared, Teardown};
-use tokio::task::coop::unconstrained;
-use tokio::time::Sleep;
 
 use crate::buffers;
 use crate::error::{Error, Result};
+use crate::timer::Timer;
 use crate::transport::Transport;
 
 /// How many bytes of messages are taken from the transport while nobody asks for them, so that the
@@ -639,34 +637,4 @@ fn counted_size(message: &Message) -> usize {
 /// The time, which a test may have paused.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-/// A timer that is moved only when it has to be: most deadlines are put off again and again, which
-/// then costs nothing.
-#[derive(Debug, Default)]
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// Whom it wakes.
-    waker: Option<Waker>,
-}
-
-impl Timer {
-    /// Makes sure that the task is woken at `deadline`, or some time before.
-    fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) {
-        let deadline = tokio::time::Instant::from_std(deadline);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        let due = sleep.deadline();
-        if due > deadline || due.into_std() <= now {
-            sleep.as_mut().reset(deadline);
-        } else if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            return;
-        }
-        // Outside the task's budget, so that it cannot be pending without being registered.
-        if pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready() {
-            cx.waker().wake_by_ref();
-            self.waker = None;
-        } else {
-            self.waker = Some(cx.waker().clone());
-        }
-    }
 }

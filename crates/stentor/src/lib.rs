@@ -66,6 +66,7 @@ mod shared;
 mod slot;
 mod socket;
 mod split;
+mod timer;
 mod transport;
 mod upgrade;
 

@@ -1,5 +1,7 @@
 //! What a client asks for, and the request that says so (RFC 6455 §4.1).
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
@@ -26,7 +28,7 @@ use crate::version::Version;
 ///     .header(COOKIE, HeaderValue::from_static("session=1"));
 /// # Ok::<(), stentor_proto::http::uri::InvalidUri>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientRequest {
     /// A `ws` or `wss` URI (RFC 6455 §3). User information is refused: the grammar of these URIs
     /// has none, and a password in a URI ends up in logs. Send an `Authorization` header instead.
@@ -144,6 +146,18 @@ impl ClientRequest {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for ClientRequest {
+    /// Of the headers only the names, and of the URI no query: both may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientRequest")
+            .field("host", &self.uri.host())
+            .field("path", &self.uri.path())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("subprotocols", &self.subprotocols)
+            .finish_non_exhaustive()
     }
 }
 

@@ -122,3 +122,12 @@ fn errors_say_what_is_wrong() {
         assert_eq!(error.to_string(), text);
     }
 }
+
+#[test]
+fn what_is_printed_for_debugging_holds_no_secret() {
+    let request = ClientRequest::new("ws://example.com/chat?token=s3cret".parse().unwrap())
+        .header(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer s3cret"));
+    let printed = format!("{request:?}");
+    assert!(printed.contains("authorization") && printed.contains("/chat"), "{printed}");
+    assert!(!printed.contains("s3cret"), "{printed}");
+}
