@@ -4,6 +4,7 @@
 //! runs as root) and does not depend on the crates that it checks.
 
 mod autobahn;
+mod bench;
 mod browser;
 mod cargo;
 mod interop;
@@ -27,6 +28,8 @@ cargo xtask COMMAND
   browser                          Chromium: the protocol, and two pages in the chat example
   autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them;
                                    CASES are patterns such as 6.* (without them: all but 12 and 13)
+  bench [OPTIONS] [CASE…]          what an echo costs, beside other libraries in the same run
+                                   (`cargo xtask bench --help` tells more)
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
             print!("cargo xtask test [STEP…]\n\n{}", steps::list());
             ExitCode::SUCCESS
         }
+        ["bench", rest @ ..] => bench::command(rest),
         [] => {
             print!("{USAGE}");
             ExitCode::SUCCESS
