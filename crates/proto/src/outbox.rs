@@ -124,7 +124,7 @@ impl Outbox {
 
     /// Gives the gathering buffer away, when it is empty.
     pub(crate) fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
-        if self.sealed.is_empty() {
+        if self.sealed.is_empty() && self.sealed.capacity() > 0 {
             // An idle connection holds no memory for large messages either.
             self.sealed = VecDeque::new();
         }
@@ -284,6 +284,10 @@ impl Buf for Transmit<'_> {
     }
 
     fn chunk(&self) -> &[u8] {
+        if self.outbox.sealed.is_empty() && self.outbox.urgent.is_none() {
+            // The usual case.
+            return &self.outbox.tail;
+        }
         self.outbox.pieces().find(|piece| !piece.is_empty()).unwrap_or_default()
     }
 

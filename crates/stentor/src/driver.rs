@@ -374,7 +374,9 @@ impl Core {
             return false;
         }
         self.now = now();
-        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
+        if self.timer.may_be_due(self.now)
+            && self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now)
+        {
             // A task that comes late must not hold that against the peer: what has arrived
             // meanwhile is a sign of life, too.
             self.catch_up(cx);
@@ -517,7 +519,10 @@ impl Core {
 
     /// Writes everything that the transport takes.
     fn write(&mut self, cx: &mut Context<'_>) {
-        let (had_room, was_flushed) = (self.connection.has_room(), self.is_flushed());
+        if self.is_flushed() && self.connection.wants_buffer() {
+            return;
+        }
+        let had_room = self.connection.has_room();
         loop {
             let written = match self.connection.poll_transmit() {
                 Some(mut bytes) => self.transport.poll_write(cx, &mut bytes),
@@ -547,7 +552,7 @@ impl Core {
                 Poll::Pending => self.connection.transmit_blocked(self.now),
             }
         }
-        if (!had_room && self.connection.has_room()) || (!was_flushed && self.is_flushed()) {
+        if (!had_room && self.connection.has_room()) || self.is_flushed() {
             self.wake_waiters();
         }
     }

@@ -188,17 +188,17 @@ impl Connection {
     /// happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let open = self.ending.is_none();
-        let keepalive = self.config.keepalive.filter(|_| open);
-        [
-            keepalive.and_then(|keepalive| self.liveness.deadline(keepalive)),
-            self.inbox.unfinished_since().and_then(|since| since.checked_add(self.config.assembly_timeout)),
-            self.blocked_since.and_then(|since| since.checked_add(self.config.write_timeout)),
-            self.close_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let after = |since: Option<Instant>, timeout| since.and_then(|since| since.checked_add(timeout));
+        let ends = match &self.ending {
+            None => self.config.keepalive.and_then(|keepalive| self.liveness.deadline(keepalive)),
+            Some(_) => self.close_deadline(),
+        };
+        let assembled = after(self.inbox.unfinished_since(), self.config.assembly_timeout);
+        let written = after(self.blocked_since, self.config.write_timeout);
+        match (ends, assembled, written) {
+            (ends, None, None) => ends,
+            all => [all.0, all.1, all.2].into_iter().flatten().min(),
+        }
     }
 }
 
