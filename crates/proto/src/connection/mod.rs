@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 
 use crate::config::Config;
+use crate::deflate::DeflateParams;
 use crate::entropy::Entropy;
 use crate::error::ProtocolError;
 use crate::event::Event;
@@ -71,6 +72,8 @@ pub struct Connection {
     blocked_since: Option<Instant>,
     /// How it ends; `None` while it is open.
     ending: Option<Box<closing::Ending>>,
+    /// What was agreed on compression, if anything was.
+    deflate: Option<DeflateParams>,
 }
 
 impl Connection {
@@ -97,7 +100,36 @@ impl Connection {
             liveness: keepalive::Liveness::new(now),
             blocked_since: None,
             ending: None,
+            deflate: None,
         }
+    }
+
+    /// This connection with permessage-deflate, under the parameters that its opening handshake
+    /// has agreed on (RFC 7692 §7). How it compresses is told by
+    /// [`Config::deflate`](crate::Config::deflate), or by [`Deflate::default`](crate::Deflate) when
+    /// that is `None`.
+    ///
+    /// Call it before anything is received or sent.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor_proto::{Config, Connection, DeflateParams};
+    ///
+    /// let agreed = DeflateParams { server_max_window_bits: 12, ..DeflateParams::default() };
+    /// let server = Connection::server(Arc::new(Config::default()), Instant::now());
+    /// assert_eq!(server.deflate(), None);
+    /// assert_eq!(server.with_deflate(agreed).deflate(), Some(agreed));
+    /// ```
+    #[must_use]
+    pub fn with_deflate(mut self, params: DeflateParams) -> Self {
+        self.deflate = Some(params);
+        self
+    }
+
+    /// The parameters of permessage-deflate, when it was agreed on.
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.deflate
     }
 
     /// Which side this is.
