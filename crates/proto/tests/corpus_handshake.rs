@@ -58,7 +58,10 @@ fn server(case: &Case, size: usize) -> Outcome {
     });
     let error = match done {
         Ok((Ok(Incoming::Upgrade(offer)), rest)) => {
-            let answer = offer.response_head(&Acceptance::new()).expect("nothing is added").to_vec();
+            let answer = offer
+                .response_head(&Acceptance::new(), &Config::default())
+                .expect("nothing is added")
+                .to_vec();
             return Outcome { expect: Expect::Open, answer, rest: rest.to_vec() };
         }
         Ok((Ok(Incoming::Plain(_)), _)) => HandshakeError::UpgradeRequired,
