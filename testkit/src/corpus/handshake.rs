@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use stentor_proto::{Deflate, DeflateParams, Extension};
+
 /// One case. The peer sends [`input`](Self::input) and then no more.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -19,10 +21,16 @@ pub struct Case {
     pub offers: Vec<String>,
     /// Whether a client under test does without a subprotocol though it offers some.
     pub optional: bool,
+    /// What the endpoint under test wants of permessage-deflate.
+    pub deflate: Option<Deflate>,
     /// What must come of it.
     pub expect: Expect,
     /// Header lines that the answer of a server under test must have, among others.
     pub headers: Vec<(String, String)>,
+    /// Headers that the answer of a server under test must not have.
+    pub absent: Vec<String>,
+    /// The [`terms`] of permessage-deflate that must have been agreed on, `None` for none of it.
+    pub agreed: Option<String>,
     /// What must be left for the open connection.
     pub rest: Vec<u8>,
     template: Vec<u8>,
@@ -111,8 +119,11 @@ fn parse(file: &'static str, text: &str) -> Vec<Case> {
                 name: line.to_owned(),
                 offers: draft.offers,
                 optional: draft.optional,
+                deflate: draft.deflate,
                 expect,
                 headers: draft.headers,
+                absent: draft.absent,
+                agreed: draft.agreed,
                 rest: draft.rest,
                 template: draft.template,
             });
@@ -127,8 +138,11 @@ struct Draft {
     template: Vec<u8>,
     offers: Vec<String>,
     optional: bool,
+    deflate: Option<Deflate>,
     expect: Option<Expect>,
     headers: Vec<(String, String)>,
+    absent: Vec<String>,
+    agreed: Option<String>,
     rest: Vec<u8>,
 }
 
@@ -146,6 +160,9 @@ impl Draft {
                 let (name, value) = rest.split_once(": ").ok_or("no header")?;
                 self.headers.push((name.to_owned(), value.to_owned()));
             }
+            ">!" => self.absent.push(rest.to_owned()),
+            "deflate" => self.deflate = Some(settings(rest)?),
+            "agreed" => self.agreed = Some(rest.to_owned()),
             "offers" => self.offers = rest.split(' ').map(str::to_owned).collect(),
             "optional" => self.optional = true,
             "rest" => self.rest = unescape(rest)?,
@@ -181,6 +198,52 @@ fn expectation(text: &str) -> Result<Expect, String> {
             _ => Err(format!("cannot expect {text}")),
         },
     }
+}
+
+/// Settings in the words of an answer; what it does not name is not limited.
+fn settings(text: &str) -> Result<Deflate, String> {
+    let mut settings =
+        Deflate { server_max_window_bits: 15, client_max_window_bits: 15, ..Deflate::default() };
+    if text.is_empty() {
+        return Ok(settings);
+    }
+    let named: Extension =
+        format!("settings; {text}").parse().map_err(|error| format!("{error} in {text}"))?;
+    for parameter in named.parameters() {
+        let bits = || parameter.value()?.parse().ok();
+        let number = || bits().ok_or_else(|| format!("no number in {parameter}"));
+        match parameter.name() {
+            "server_no_context_takeover" => settings.server_context_takeover = false,
+            "client_no_context_takeover" => settings.client_context_takeover = false,
+            "server_max_window_bits" => settings.server_max_window_bits = number()?,
+            "client_max_window_bits" => settings.client_max_window_bits = number()?,
+            unknown => return Err(format!("unknown parameter {unknown}")),
+        }
+    }
+    Ok(settings)
+}
+
+/// What has been agreed on, in the words of an answer; what goes without saying is not named.
+#[must_use]
+pub fn terms(params: DeflateParams) -> String {
+    let mut terms = Vec::new();
+    for (name, takeover) in [
+        ("server_no_context_takeover", params.server_context_takeover),
+        ("client_no_context_takeover", params.client_context_takeover),
+    ] {
+        if !takeover {
+            terms.push(name.to_owned());
+        }
+    }
+    for (name, bits) in [
+        ("server_max_window_bits", params.server_max_window_bits),
+        ("client_max_window_bits", params.client_max_window_bits),
+    ] {
+        if bits != DeflateParams::default().server_max_window_bits {
+            terms.push(format!("{name}={bits}"));
+        }
+    }
+    terms.join("; ")
 }
 
 /// Resolves the escapes in a text.
@@ -228,8 +291,9 @@ mod tests {
             "first\n  use a b\n  <\n  = 400 Rule(x)\n  > X: y: z\n\n",
             "second\n  offers p q\n  optional\n  < {accept},{accept}\n  <- \\r\\n\\t\\0\\\\\\xfF\n  = 101\n  rest \\x81\n",
             "third\n  <*2 x\n  = fail Rule\nfourth\n  = 404\n",
+            "fifth\n  deflate server_no_context_takeover; client_max_window_bits=9\n  = 101\n  >! Y\n  agreed\n",
         ));
-        let [first, second, third, fourth] = &cases[..] else { panic!("{cases:?}") };
+        let [first, second, third, fourth, fifth] = &cases[..] else { panic!("{cases:?}") };
         assert_eq!(first.input(""), b"A: b\r\nA: b\r\nc c \r\n");
         assert_eq!(first.expect, Expect::Status(400, Some("Rule(x)".into())));
         assert_eq!(first.headers, [("X".to_owned(), "y: z".to_owned())]);
@@ -239,6 +303,27 @@ mod tests {
         assert_eq!((&second.expect, &second.rest[..]), (&Expect::Open, &b"\x81"[..]));
         assert_eq!((third.input(""), &third.expect), (b"x\r\nx\r\n".to_vec(), &Expect::Fail("Rule".into())));
         assert_eq!(fourth.expect, Expect::Status(404, None));
+        assert_eq!((&fourth.deflate, &fourth.agreed), (&None, &None));
+        assert_eq!((&fifth.absent[..], fifth.agreed.as_deref()), (&["Y".to_owned()][..], Some("")));
+        let deflate = fifth.deflate.as_ref().unwrap();
+        assert_eq!((deflate.server_context_takeover, deflate.client_context_takeover), (false, true));
+        assert_eq!((deflate.server_max_window_bits, deflate.client_max_window_bits), (15, 9));
+    }
+
+    #[test]
+    fn terms_name_what_differs_from_the_usual() {
+        assert_eq!(terms(DeflateParams::default()), "");
+        let params = DeflateParams {
+            server_context_takeover: false,
+            client_context_takeover: false,
+            server_max_window_bits: 8,
+            client_max_window_bits: 14,
+        };
+        assert_eq!(
+            terms(params),
+            "server_no_context_takeover; client_no_context_takeover; server_max_window_bits=8; \
+             client_max_window_bits=14"
+        );
     }
 
     #[test]
@@ -255,6 +340,9 @@ mod tests {
             ("a\n  < \\x8\n", "test.txt:2: unknown escape in \\x8"),
             ("a\n  < \\\n", "test.txt:2: unknown escape in \\"),
             ("a\n  > b\n", "test.txt:2: no header"),
+            ("a\n  deflate ;\n", "test.txt:2: no token at byte 10 in ;"),
+            ("a\n  deflate level=1\n", "test.txt:2: unknown parameter level"),
+            ("a\n  deflate server_max_window_bits\n", "test.txt:2: no number in server_max_window_bits"),
             ("a\n  = 101 Rule\n", "test.txt:2: cannot expect 101 Rule"),
             ("a\n  = fail\n", "test.txt:2: cannot expect fail"),
         ] {
