@@ -15,7 +15,8 @@ use stentor_proto::handshake::{
 };
 use stentor_proto::http::Method;
 use stentor_proto::{Config, Entropy, HandshakeLimits};
-use stentor_testkit::corpus::handshake::{Case, Expect, client_cases, server_cases, terms};
+use stentor_testkit::corpus::handshake::{Case, Expect, client_cases, server_cases};
+use stentor_testkit::deflate::terms;
 
 /// What came of a case.
 #[derive(Debug, PartialEq, Eq)]

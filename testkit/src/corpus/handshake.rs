@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use stentor_proto::{Deflate, DeflateParams, Extension};
+use stentor_proto::Deflate;
+
+use crate::deflate::settings;
 
 /// One case. The peer sends [`input`](Self::input) and then no more.
 #[derive(Clone, Debug)]
@@ -29,7 +31,7 @@ pub struct Case {
     pub headers: Vec<(String, String)>,
     /// Headers that the answer of a server under test must not have.
     pub absent: Vec<String>,
-    /// The [`terms`] of permessage-deflate that must have been agreed on, `None` for none of it.
+    /// The [terms](crate::deflate::terms) of permessage-deflate that must have been agreed on, `None` for none of it.
     pub agreed: Option<String>,
     /// What must be left for the open connection.
     pub rest: Vec<u8>,
@@ -200,52 +202,6 @@ fn expectation(text: &str) -> Result<Expect, String> {
     }
 }
 
-/// Settings in the words of an answer; what it does not name is not limited.
-fn settings(text: &str) -> Result<Deflate, String> {
-    let mut settings =
-        Deflate { server_max_window_bits: 15, client_max_window_bits: 15, ..Deflate::default() };
-    if text.is_empty() {
-        return Ok(settings);
-    }
-    let named: Extension =
-        format!("settings; {text}").parse().map_err(|error| format!("{error} in {text}"))?;
-    for parameter in named.parameters() {
-        let bits = || parameter.value()?.parse().ok();
-        let number = || bits().ok_or_else(|| format!("no number in {parameter}"));
-        match parameter.name() {
-            "server_no_context_takeover" => settings.server_context_takeover = false,
-            "client_no_context_takeover" => settings.client_context_takeover = false,
-            "server_max_window_bits" => settings.server_max_window_bits = number()?,
-            "client_max_window_bits" => settings.client_max_window_bits = number()?,
-            unknown => return Err(format!("unknown parameter {unknown}")),
-        }
-    }
-    Ok(settings)
-}
-
-/// What has been agreed on, in the words of an answer; what goes without saying is not named.
-#[must_use]
-pub fn terms(params: DeflateParams) -> String {
-    let mut terms = Vec::new();
-    for (name, takeover) in [
-        ("server_no_context_takeover", params.server_context_takeover),
-        ("client_no_context_takeover", params.client_context_takeover),
-    ] {
-        if !takeover {
-            terms.push(name.to_owned());
-        }
-    }
-    for (name, bits) in [
-        ("server_max_window_bits", params.server_max_window_bits),
-        ("client_max_window_bits", params.client_max_window_bits),
-    ] {
-        if bits != DeflateParams::default().server_max_window_bits {
-            terms.push(format!("{name}={bits}"));
-        }
-    }
-    terms.join("; ")
-}
-
 /// Resolves the escapes in a text.
 fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
@@ -308,22 +264,6 @@ mod tests {
         let deflate = fifth.deflate.as_ref().unwrap();
         assert_eq!((deflate.server_context_takeover, deflate.client_context_takeover), (false, true));
         assert_eq!((deflate.server_max_window_bits, deflate.client_max_window_bits), (15, 9));
-    }
-
-    #[test]
-    fn terms_name_what_differs_from_the_usual() {
-        assert_eq!(terms(DeflateParams::default()), "");
-        let params = DeflateParams {
-            server_context_takeover: false,
-            client_context_takeover: false,
-            server_max_window_bits: 8,
-            client_max_window_bits: 14,
-        };
-        assert_eq!(
-            terms(params),
-            "server_no_context_takeover; client_no_context_takeover; server_max_window_bits=8; \
-             client_max_window_bits=14"
-        );
     }
 
     #[test]

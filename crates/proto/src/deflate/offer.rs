@@ -2,7 +2,7 @@
 
 use super::parameters::{
     CLIENT_MAX_WINDOW_BITS, MAX_WINDOW_BITS, MIN_WINDOW_BITS, ParameterError, Parameters,
-    SERVER_MAX_WINDOW_BITS, SERVER_NO_CONTEXT_TAKEOVER, Window,
+    SERVER_NO_CONTEXT_TAKEOVER, Window,
 };
 use super::{Deflate, DeflateParams};
 use crate::extension::Extension;
@@ -18,8 +18,8 @@ impl Deflate {
             // §7.1.2.2: a server may limit this window only if the client offers to be limited.
             client_max_window_bits: limit(self.client_max_window_bits, Window::Open),
         };
-        // Some servers cannot limit their own window, and decline an offer that asks for it
-        // (§7.1.2.1). This one, behind the other, they can take up.
+        // Some servers cannot make their window so small, and decline an offer that asks for it
+        // (§7.1.2.1); others do not know the parameter. This one they can take up.
         let lesser = Parameters { server_max_window_bits: Window::Unnamed, ..wanted };
         [Some(wanted), (lesser != wanted).then_some(lesser)]
             .into_iter()
@@ -34,12 +34,6 @@ impl Deflate {
         if !self.server_context_takeover && !answer.server_no_context_takeover {
             return Err(ParameterError::Missing(SERVER_NO_CONTEXT_TAKEOVER));
         }
-        // §7.1.2.1: "the same or smaller value as the offer"; without one, it is the lesser offer
-        // that was taken up.
-        if matches!(answer.server_max_window_bits, Window::Bits(bits) if bits > within(self.server_max_window_bits))
-        {
-            return Err(ParameterError::WindowTooLarge(SERVER_MAX_WINDOW_BITS));
-        }
         // §7.1.2.2: in an answer, a number; any one will do, because the number in the offer was a
         // hint, which a server may ignore.
         if answer.client_max_window_bits == Window::Open {
@@ -49,6 +43,7 @@ impl Deflate {
             server_context_takeover: !answer.server_no_context_takeover,
             // §7.1.1.2: what the offer hinted at holds even if the server did not take it up.
             client_context_takeover: self.client_context_takeover && !answer.client_no_context_takeover,
+            // §7.1.2.1: any window will do, because the lesser offer leaves it to the server.
             server_max_window_bits: answer.server_max_window_bits.bits(),
             client_max_window_bits: answer
                 .client_max_window_bits
@@ -107,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_cannot_limit_its_window_gets_an_offer_that_it_can_take_up() {
+    fn a_server_that_cannot_make_its_window_smaller_gets_an_offer_that_it_can_take_up() {
         assert_eq!(
             offers(&Deflate { server_context_takeover: false, ..Deflate::default() }),
             [
@@ -165,6 +160,11 @@ mod tests {
             // The lesser offer, taken up.
             (Deflate { server_max_window_bits: 10, ..settings() }, "", plain),
             (
+                Deflate { server_max_window_bits: 10, ..settings() },
+                "; server_max_window_bits=11",
+                DeflateParams { server_max_window_bits: 11, ..plain },
+            ),
+            (
                 Deflate { server_context_takeover: false, ..settings() },
                 "; server_no_context_takeover",
                 DeflateParams { server_context_takeover: false, ..plain },
@@ -176,14 +176,12 @@ mod tests {
 
     #[test]
     fn an_answer_that_the_offer_does_not_allow_fails() {
-        use ParameterError::{InvalidWindowBits, Missing, MissingValue, Unknown, WindowTooLarge};
-        let narrow = Deflate { server_max_window_bits: 10, ..settings() };
+        use ParameterError::{InvalidWindowBits, Missing, MissingValue, Unknown};
         let forgetful = Deflate { server_context_takeover: false, ..settings() };
         for (settings, answer, error) in [
             (&settings(), "; x", Unknown("x".into())),
             (&settings(), "; client_max_window_bits", MissingValue("client_max_window_bits")),
             (&settings(), "; server_max_window_bits=16", InvalidWindowBits("server_max_window_bits")),
-            (&narrow, "; server_max_window_bits=11", WindowTooLarge("server_max_window_bits")),
             (&forgetful, "", Missing("server_no_context_takeover")),
             (&forgetful, "; client_no_context_takeover", Missing("server_no_context_takeover")),
         ] {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use stentor::{Client, Config, Error, HandshakeFailure, WebSocket};
 use stentor_proto::{HandshakeLimits, Role};
-use stentor_testkit::corpus::handshake::{Case, Expect, client_cases, server_cases, terms};
+use stentor_testkit::corpus::handshake::{Case, Expect, client_cases, server_cases};
+use stentor_testkit::deflate::terms;
 use stentor_testkit::frame::text;
 use stentor_testkit::peer::{Peer, accept_of, request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
