@@ -8,6 +8,7 @@
 
 pub mod corpus;
 pub mod frame;
+pub mod inflate;
 pub mod pair;
 #[cfg(feature = "transport")]
 pub mod peer;
