@@ -9,6 +9,7 @@
 pub mod corpus;
 pub mod deflate;
 pub mod frame;
+pub mod inflate;
 pub mod pair;
 #[cfg(feature = "transport")]
 pub mod peer;
