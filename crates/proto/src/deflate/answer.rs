@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::offer::{limit, within};
-use super::parameters::{ParameterError, Parameters, Window};
+use super::parameters::{MAX_WINDOW_BITS, ParameterError, Parameters, Window};
 use super::{Deflate, DeflateParams};
 use crate::extension::Extension;
 
@@ -16,11 +16,17 @@ impl DeflateAnswer {
     /// (§7.1).
     pub(crate) fn to(offer: &Extension, settings: &Deflate) -> Result<Self, ParameterError> {
         let offer = Parameters::read(offer)?;
+        // What such a client does not look back to need not be kept here, so a limit to what is
+        // kept holds in any case.
+        let unlimited = offer.client_max_window_bits == Window::Unnamed
+            && within(settings.client_max_window_bits) < MAX_WINDOW_BITS;
         Ok(Self(Parameters {
             // §7.1.1.1: accepted where it is asked for, and allowed where it is not.
             server_no_context_takeover: offer.server_no_context_takeover || !settings.server_context_takeover,
             // §7.1.1.2: the same. A hint of the client is taken up, so that both sides know.
-            client_no_context_takeover: offer.client_no_context_takeover || !settings.client_context_takeover,
+            client_no_context_takeover: offer.client_no_context_takeover
+                || !settings.client_context_takeover
+                || unlimited,
             // §7.1.2.1: at most what is asked for; allowed where nothing is.
             server_max_window_bits: match offer.server_max_window_bits {
                 Window::Bits(asked) => Window::Bits(asked.min(within(settings.server_max_window_bits))),
@@ -90,9 +96,17 @@ mod tests {
                 "; client_no_context_takeover",
                 "; server_no_context_takeover; client_no_context_takeover",
             ),
-            (&narrow, "", "; server_max_window_bits=10"),
-            (&narrow, "; server_max_window_bits=9", "; server_max_window_bits=9"),
-            (&narrow, "; server_max_window_bits=12", "; server_max_window_bits=10"),
+            (&narrow, "", "; client_no_context_takeover; server_max_window_bits=10"),
+            (
+                &narrow,
+                "; server_max_window_bits=9; client_max_window_bits",
+                "; server_max_window_bits=9; client_max_window_bits=9",
+            ),
+            (
+                &narrow,
+                "; server_max_window_bits=12; client_max_window_bits",
+                "; server_max_window_bits=10; client_max_window_bits=9",
+            ),
             (&narrow, "; client_max_window_bits", "; server_max_window_bits=10; client_max_window_bits=9"),
             (&narrow, "; client_max_window_bits=8", "; server_max_window_bits=10; client_max_window_bits=8"),
             (&narrow, "; client_max_window_bits=15", "; server_max_window_bits=10; client_max_window_bits=9"),
@@ -108,7 +122,8 @@ mod tests {
             DeflateAnswer::to(&offer.parse().unwrap(), &narrow).unwrap().params()
         };
         let plain = DeflateParams::default();
-        assert_eq!(agreed("permessage-deflate"), plain, "a client that knows no limit has none");
+        let forgetting = DeflateParams { client_context_takeover: false, ..plain };
+        assert_eq!(agreed("permessage-deflate"), forgetting, "a client that knows no limit has none");
         let limited = DeflateParams { client_max_window_bits: 9, ..plain };
         assert_eq!(agreed("permessage-deflate; client_max_window_bits"), limited);
     }
@@ -178,7 +193,8 @@ mod tests {
         } = Parameters::read(&printed.parse().unwrap()).unwrap();
 
         assert_eq!(server_no_context_takeover, offer.server_no_context_takeover || !takeover.0);
-        assert_eq!(client_no_context_takeover, offer.client_no_context_takeover || !takeover.1);
+        let unlimited = offer.client_max_window_bits == Window::Unnamed && client < 15;
+        assert_eq!(client_no_context_takeover, offer.client_no_context_takeover || !takeover.1 || unlimited);
         // Our own compressor keeps to both limits, and says so when it is asked.
         assert_eq!(server_max_window_bits.bits(), server.min(offer.server_max_window_bits.bits()));
         assert!(offer.server_max_window_bits == Window::Unnamed || server_max_window_bits != Window::Unnamed);

@@ -2,7 +2,7 @@
 
 use super::parameters::{
     CLIENT_MAX_WINDOW_BITS, MAX_WINDOW_BITS, MIN_WINDOW_BITS, ParameterError, Parameters,
-    SERVER_NO_CONTEXT_TAKEOVER, Window,
+    SERVER_MAX_WINDOW_BITS, SERVER_NO_CONTEXT_TAKEOVER, Window,
 };
 use super::{Deflate, DeflateParams};
 use crate::extension::Extension;
@@ -19,8 +19,11 @@ impl Deflate {
             client_max_window_bits: limit(self.client_max_window_bits, Window::Open),
         };
         // A server declines an offer to whose window it cannot keep (§7.1.2.1), and some decline a
-        // hint that differs from their own wish, or fail on both. This one all of them can take up.
+        // hint that differs from their own wish, or fail on both. This one they can take up. It
+        // holds no more memory here: what a server does not look back to need not be kept.
         let lesser = Parameters {
+            server_no_context_takeover: wanted.server_no_context_takeover
+                || wanted.server_max_window_bits != Window::Unnamed,
             server_max_window_bits: Window::Unnamed,
             client_max_window_bits: Window::Open,
             ..wanted
@@ -34,9 +37,21 @@ impl Deflate {
     /// What a client with these settings has agreed to when a server answers its offers so.
     pub(crate) fn agreed(&self, answer: &Extension) -> Result<DeflateParams, ParameterError> {
         let answer = Parameters::read(answer)?;
-        // §7.1.1.1: whoever offers this does so to keep no memory of earlier messages.
-        if !self.server_context_takeover && !answer.server_no_context_takeover {
-            return Err(ParameterError::Missing(SERVER_NO_CONTEXT_TAKEOVER));
+        if !answer.server_no_context_takeover {
+            // §7.1.1.1: a server accepts this by saying so; the lesser offer has it, too.
+            if !self.server_context_takeover {
+                return Err(ParameterError::Missing(SERVER_NO_CONTEXT_TAKEOVER));
+            }
+            // §7.1.2.1: "the same or smaller value as the offer".
+            match (answer.server_max_window_bits, within(self.server_max_window_bits)) {
+                (Window::Bits(bits), ours) if bits > ours => {
+                    return Err(ParameterError::WindowTooLarge(SERVER_MAX_WINDOW_BITS));
+                }
+                (Window::Unnamed, ..MAX_WINDOW_BITS) => {
+                    return Err(ParameterError::Missing(SERVER_MAX_WINDOW_BITS));
+                }
+                _ => {}
+            }
         }
         // §7.1.2.2: in an answer, a number; any one will do, because the number in the offer was a
         // hint, which a server may ignore.
@@ -47,7 +62,6 @@ impl Deflate {
             server_context_takeover: !answer.server_no_context_takeover,
             // §7.1.1.2: what the offer hinted at holds even if the server did not take it up.
             client_context_takeover: self.client_context_takeover && !answer.client_no_context_takeover,
-            // §7.1.2.1: any window will do, because the lesser offer leaves it to the server.
             server_max_window_bits: answer.server_max_window_bits.bits(),
             client_max_window_bits: answer
                 .client_max_window_bits
@@ -102,11 +116,17 @@ mod tests {
     #[test]
     fn a_server_that_does_not_want_these_windows_gets_an_offer_that_it_can_take_up() {
         assert_eq!(
-            offers(&Deflate { server_context_takeover: false, ..Deflate::default() }),
+            offers(&Deflate::default()),
             [
-                "permessage-deflate; server_no_context_takeover; server_max_window_bits=12; \
-                 client_max_window_bits=12",
+                "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12",
                 "permessage-deflate; server_no_context_takeover; client_max_window_bits",
+            ]
+        );
+        assert_eq!(
+            offers(&Deflate { client_max_window_bits: 12, client_context_takeover: false, ..settings() }),
+            [
+                "permessage-deflate; client_no_context_takeover; client_max_window_bits=12",
+                "permessage-deflate; client_no_context_takeover; client_max_window_bits",
             ]
         );
     }
@@ -118,12 +138,13 @@ mod tests {
             offers(&narrow),
             [
                 "permessage-deflate; server_max_window_bits=8; client_max_window_bits=8",
-                "permessage-deflate; client_max_window_bits",
+                "permessage-deflate; server_no_context_takeover; client_max_window_bits",
             ]
         );
         let wide = Deflate { server_max_window_bits: 16, client_max_window_bits: 255, ..settings() };
         assert_eq!(offers(&wide), offers(&settings()));
-        assert_eq!(agreed(&narrow, "").map(|params| params.client_max_window_bits), Ok(8));
+        let agreed = agreed(&narrow, "; server_max_window_bits=8").unwrap();
+        assert_eq!(agreed.client_max_window_bits, 8);
     }
 
     #[test]
@@ -155,12 +176,21 @@ mod tests {
                 "; client_max_window_bits=15",
                 DeflateParams { client_max_window_bits: 10, ..plain },
             ),
-            // The lesser offer, taken up.
-            (Deflate { server_max_window_bits: 10, ..settings() }, "", plain),
             (
                 Deflate { server_max_window_bits: 10, ..settings() },
-                "; server_max_window_bits=11",
-                DeflateParams { server_max_window_bits: 11, ..plain },
+                "; server_max_window_bits=10",
+                DeflateParams { server_max_window_bits: 10, ..plain },
+            ),
+            // The lesser offer, taken up.
+            (
+                Deflate { server_max_window_bits: 10, ..settings() },
+                "; server_no_context_takeover",
+                DeflateParams { server_context_takeover: false, ..plain },
+            ),
+            (
+                Deflate { server_max_window_bits: 10, ..settings() },
+                "; server_max_window_bits=11; server_no_context_takeover",
+                DeflateParams { server_max_window_bits: 11, server_context_takeover: false, ..plain },
             ),
             (
                 Deflate { server_context_takeover: false, ..settings() },
@@ -174,12 +204,16 @@ mod tests {
 
     #[test]
     fn an_answer_that_the_offer_does_not_allow_fails() {
-        use ParameterError::{InvalidWindowBits, Missing, MissingValue, Unknown};
+        use ParameterError::{InvalidWindowBits, Missing, MissingValue, Unknown, WindowTooLarge};
+        let narrow = Deflate { server_max_window_bits: 10, ..settings() };
         let forgetful = Deflate { server_context_takeover: false, ..settings() };
         for (settings, answer, error) in [
             (&settings(), "; x", Unknown("x".into())),
             (&settings(), "; client_max_window_bits", MissingValue("client_max_window_bits")),
             (&settings(), "; server_max_window_bits=16", InvalidWindowBits("server_max_window_bits")),
+            (&narrow, "", Missing("server_max_window_bits")),
+            (&narrow, "; client_no_context_takeover", Missing("server_max_window_bits")),
+            (&narrow, "; server_max_window_bits=11", WindowTooLarge("server_max_window_bits")),
             (&forgetful, "", Missing("server_no_context_takeover")),
             (&forgetful, "; client_no_context_takeover", Missing("server_no_context_takeover")),
         ] {

@@ -147,6 +147,8 @@ pub enum ParameterError {
     InvalidWindowBits(&'static str),
     /// This parameter was offered as a condition, and the answer leaves it out.
     Missing(&'static str),
+    /// The value of this parameter is above the limit that was offered.
+    WindowTooLarge(&'static str),
 }
 
 impl fmt::Display for ParameterError {
@@ -158,6 +160,7 @@ impl fmt::Display for ParameterError {
             Self::MissingValue(name) => write!(f, "{name} has no value"),
             Self::InvalidWindowBits(name) => write!(f, "{name} is no number from 8 to 15"),
             Self::Missing(name) => write!(f, "{name} was asked for and is missing"),
+            Self::WindowTooLarge(name) => write!(f, "{name} is above what was asked for"),
         }
     }
 }
@@ -257,6 +260,7 @@ mod tests {
             (ParameterError::MissingValue(NAME), "permessage-deflate has no value"),
             (ParameterError::InvalidWindowBits(NAME), "permessage-deflate is no number from 8 to 15"),
             (ParameterError::Missing(NAME), "permessage-deflate was asked for and is missing"),
+            (ParameterError::WindowTooLarge(NAME), "permessage-deflate is above what was asked for"),
         ] {
             assert_eq!(error.to_string(), text);
         }

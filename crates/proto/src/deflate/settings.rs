@@ -4,11 +4,11 @@ use std::time::Duration;
 
 /// How messages are compressed, and what is asked of the peer (RFC 7692).
 ///
-/// What one side rules out for its own compressor never happens. That the other remembers no
-/// earlier messages can be demanded: a client does not go on with a server that will not do so, and
-/// every client has to. A smaller window can only be asked for, because not every peer knows how to
-/// make its own smaller; one that does not know uses up to 32 KiB, and a decompressor has room for
-/// that in any case. A number outside its range counts as the nearest within.
+/// What is ruled out for one of the two compressors does not happen, whichever side rules it out: it
+/// is asked of the peer, and a client fails the handshake if the server's answer does not have it.
+/// Not every peer can make its window smaller, though. One that cannot is asked to remember no
+/// earlier messages instead, so that no more is held for it than was wanted: its windows then last
+/// for one message. A number outside its range counts as the nearest within.
 ///
 /// ```
 /// use stentor_proto::Deflate;

@@ -32,7 +32,7 @@ fn a_client_offers_its_favourite_first_in_one_header() {
     assert_eq!(
         offers(&config(Deflate::default())).unwrap(),
         "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12, \
-         permessage-deflate; client_max_window_bits"
+         permessage-deflate; server_no_context_takeover; client_max_window_bits"
     );
 }
 
