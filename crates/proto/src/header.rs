@@ -15,6 +15,9 @@ use crate::role::Role;
 /// The most bytes a header takes: two, a 64-bit length and a masking key.
 pub const MAX_HEADER_LEN: usize = 14;
 
+/// The reserved bit that says "compressed" where permessage-deflate was agreed on (RFC 7692 §6).
+pub(crate) const RSV1: u8 = 0b100;
+
 /// The most payload bytes of a Close, Ping or Pong frame (RFC 6455 §5.5).
 pub const MAX_CONTROL_LEN: usize = 125;
 

@@ -23,8 +23,10 @@ pub(crate) const COPY_MAX: usize = 8 << 10;
 pub(crate) struct Outbox {
     /// Pieces that are no longer appended to, oldest first.
     sealed: VecDeque<Sealed>,
-    /// How many bytes `sealed` holds.
+    /// How many bytes `sealed` holds, and `held` as well.
     sealed_len: usize,
+    /// How many bytes are to come that are not encoded yet.
+    held: usize,
     /// Whether the last byte that left was inside a frame, so that no other frame may come now.
     mid_frame: bool,
     /// Whole small frames, behind `sealed`.
@@ -41,7 +43,7 @@ struct Sealed {
 }
 
 impl Outbox {
-    /// The bytes that wait, Pings and Pongs apart.
+    /// The bytes that wait, those not encoded yet among them, Pings and Pongs apart.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.sealed_len + self.tail.len()
@@ -53,12 +55,40 @@ impl Outbox {
         self.len() == 0 && self.urgent.is_none()
     }
 
+    /// Whether there is anything to write now.
+    #[inline]
+    pub(crate) fn has_bytes(&self) -> bool {
+        !self.tail.is_empty() || !self.sealed.is_empty() || self.urgent.is_some()
+    }
+
+    /// Counts bytes that will be queued once they are encoded.
+    pub(crate) fn hold(&mut self, len: usize) {
+        self.held += len;
+        self.sealed_len += len;
+    }
+
+    /// They are about to be queued.
+    pub(crate) fn release(&mut self, len: usize) {
+        self.held -= len;
+        self.sealed_len -= len;
+    }
+
+    /// Whether something waits to be encoded.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.held > 0
+    }
+
     /// Queues a whole message of at most [`COPY_MAX`] bytes behind all others.
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
     pub(crate) fn push_copy(&mut self, mask: Option<MaskingKey>, opcode: Opcode, payload: &[u8]) {
         let header = FrameHeader { fin: true, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
         append_frame(&mut self.tail, &header, payload);
+    }
+
+    /// Queues a frame with at most [`COPY_MAX`] bytes of payload behind all others.
+    pub(crate) fn push_small(&mut self, header: &FrameHeader, payload: &[u8]) {
+        append_frame(&mut self.tail, header, payload);
     }
 
     /// Queues a frame behind all others.
@@ -137,7 +167,7 @@ impl Outbox {
         if let Some(urgent) = &mut self.urgent {
             urgent.encode(mask);
         }
-        if self.is_empty() { None } else { Some(Transmit { outbox: self }) }
+        if self.has_bytes() { Some(Transmit { outbox: self }) } else { None }
     }
 
     fn seal(&mut self, bytes: Bytes, ends_frame: bool) {
@@ -280,7 +310,7 @@ pub(crate) struct Transmit<'a> {
 
 impl Buf for Transmit<'_> {
     fn remaining(&self) -> usize {
-        self.outbox.len() + self.outbox.urgent_rest().len()
+        self.outbox.len() - self.outbox.held + self.outbox.urgent_rest().len()
     }
 
     fn chunk(&self) -> &[u8] {
