@@ -209,6 +209,12 @@ impl Peer {
         self.expect_event(&Event::Ping(payload.as_ref().to_vec().into()))
     }
 
+    /// Whether the next event is a Pong.
+    #[must_use]
+    pub fn next_event_is_pong(&self) -> bool {
+        matches!(self.events.front(), Some(Event::Pong(_)))
+    }
+
     /// The next event must be a Pong; its payload and round-trip time.
     #[track_caller]
     pub fn expect_pong(&mut self) -> (Vec<u8>, Option<Duration>) {

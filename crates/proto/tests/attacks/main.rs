@@ -8,6 +8,7 @@
 // These lints guard the library from what a peer sends; a test is meant to panic.
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
+mod bombs;
 mod fragments;
 mod lengths;
 mod pings;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::{AllocationInfo, measure};
 use stentor_proto::bytes::{Buf, BytesMut};
-use stentor_proto::{Config, Connection, Event, ProtocolError, Role};
+use stentor_proto::{Config, Connection, DeflateParams, Event, ProtocolError, Role};
 use stentor_testkit::script::connection;
 
 /// The size of the caller's read buffer in these attacks.
@@ -38,9 +39,18 @@ struct Victim {
 
 impl Victim {
     fn new(role: Role, config: Config) -> Self {
+        Self::of(connection(role, config, Instant::now()))
+    }
+
+    /// One that has agreed on permessage-deflate.
+    fn with_deflate(role: Role, config: Config, params: DeflateParams) -> Self {
+        Self::of(connection(role, config, Instant::now()).with_deflate(params))
+    }
+
+    fn of(connection: Connection) -> Self {
         let now = Instant::now();
         Self {
-            connection: connection(role, config, now),
+            connection,
             now,
             inbox: BytesMut::with_capacity(READ_BUFFER),
             events: 0,
@@ -53,10 +63,15 @@ impl Victim {
     fn receive(&mut self, bytes: &[u8]) {
         for piece in bytes.chunks(READ_BUFFER) {
             self.inbox.extend_from_slice(piece);
-            while let Some(event) = self.connection.receive(&mut self.inbox, self.now) {
-                self.events += 1;
-                if let Event::Violation(error) = event {
-                    self.violation = Some(error);
+            loop {
+                while let Some(event) = self.connection.receive(&mut self.inbox, self.now) {
+                    self.events += 1;
+                    if let Event::Violation(error) = event {
+                        self.violation = Some(error);
+                    }
+                }
+                if !self.connection.has_work() {
+                    break;
                 }
             }
             if self.reads {
