@@ -31,6 +31,13 @@ const READ_AHEAD: usize = 32 << 10;
 /// neither the deadlines nor the other tasks of the thread.
 const READS: usize = 64;
 
+/// While nothing more arrives, the beginning of a frame moves out of its block when it is not larger
+/// than this, so that a peer who stops there does not hold the block.
+const OWN_MAX: usize = 8 << 10;
+
+/// A buffer for a large frame has room for so many times what has arrived, at most.
+const MAX_GROWTH: usize = 16;
+
 /// A connection, its transport, and who waits for what.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; together they are no state machine.
@@ -39,6 +46,8 @@ pub(crate) struct Core {
     transport: Transport,
     /// What was read and is not decoded; holds no block while it is empty and the peer silent.
     inbound: BytesMut,
+    /// `inbound` is no block but a buffer of its own, with the beginning of a frame.
+    own: bool,
     /// The time at the beginning of the last turn.
     now: Instant,
     /// Messages taken ahead of a reader, and what they count for.
@@ -92,6 +101,7 @@ impl Core {
             connection,
             transport,
             inbound,
+            own: false,
             now: now(),
             ahead: VecDeque::new(),
             ahead_size: 0,
@@ -412,6 +422,10 @@ impl Core {
                 Poll::Pending => break false,
             }
         };
+        if self.connection.has_work() {
+            // A long compressed message: the others of this thread have their turn between its pieces.
+            cx.waker().wake_by_ref();
+        }
         if let Some(deadline) = self.connection.poll_timeout().filter(|_| !self.is_gone()) {
             self.timer.arm(cx, deadline, self.now);
         }
@@ -437,7 +451,7 @@ impl Core {
     /// Decodes a batch of messages or, when none is next, something else. Says whether there was
     /// anything.
     fn decode(&mut self) -> bool {
-        if self.pong_first || self.inbound.is_empty() {
+        if self.pong_first || (self.inbound.is_empty() && !self.connection.has_work()) {
             return false;
         }
         if self.ahead.capacity() == 0 {
@@ -475,11 +489,11 @@ impl Core {
 
     /// Reads once.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.eof {
+        if self.eof || self.connection.has_work() {
             return Poll::Pending;
         }
-        self.make_room();
-        match self.transport.poll_read(cx, &mut self.inbound) {
+        let limit = self.make_room();
+        match self.transport.poll_read(cx, &mut self.inbound, limit) {
             Poll::Pending => {
                 self.give_back();
                 return Poll::Pending;
@@ -495,25 +509,67 @@ impl Core {
         Poll::Ready(())
     }
 
-    /// Holds no block in which there is nothing.
+    /// Holds no block in which there is little or nothing.
     #[inline]
     pub(crate) fn give_back(&mut self) {
         if self.inbound.is_empty() {
-            buffers::give_read(std::mem::take(&mut self.inbound));
+            let block = std::mem::take(&mut self.inbound);
+            if !std::mem::take(&mut self.own) {
+                buffers::give_read(block);
+            }
+        } else if !self.own && self.inbound.len() <= OWN_MAX {
+            let begun = BytesMut::from(&self.inbound[..]);
+            let mut block = std::mem::replace(&mut self.inbound, begun);
+            block.clear();
+            buffers::give_read(block);
+            self.own = true;
         }
     }
 
-    fn make_room(&mut self) {
+    /// Makes room to read into, and says how much may be read at most.
+    fn make_room(&mut self) -> usize {
+        let missing = self.connection.missing();
+        if self.inbound.len() + missing > buffers::READ_BLOCK {
+            self.make_large(missing);
+            return missing;
+        }
+        if std::mem::take(&mut self.own) {
+            let begun = std::mem::replace(&mut self.inbound, buffers::take_read());
+            // Of a block that messages share, less may be left.
+            if self.inbound.capacity() < begun.len() + buffers::MIN_READ {
+                self.inbound = BytesMut::with_capacity(buffers::READ_BLOCK);
+            }
+            self.inbound.extend_from_slice(&begun);
+            return usize::MAX;
+        }
         if self.inbound.capacity() == 0 {
             self.inbound = buffers::take_read();
-            return;
+            return usize::MAX;
         }
         let room = self.inbound.capacity() - self.inbound.len();
         if (self.inbound.is_empty() || room < buffers::MIN_READ) && !buffers::has_room(&mut self.inbound) {
             // Messages still share the block, and a frame begun at its end goes on in another.
-            let capacity = buffers::READ_BLOCK.max(self.inbound.len() * 2);
+            let begun = std::mem::replace(&mut self.inbound, BytesMut::with_capacity(buffers::READ_BLOCK));
+            self.inbound.extend_from_slice(&begun);
+        }
+        usize::MAX
+    }
+
+    /// Makes room for a frame that fits no block, in a buffer of its own, which becomes its message.
+    /// That grows with what has arrived, not with what the header has declared.
+    fn make_large(&mut self, missing: usize) {
+        let len = self.inbound.len();
+        let room = self.inbound.capacity() - len;
+        if room >= buffers::MIN_READ.min(missing) {
+            return;
+        }
+        let capacity = (len + missing).min(len.max(buffers::READ_BLOCK) * MAX_GROWTH);
+        if self.own {
+            self.inbound.reserve(capacity - len);
+        } else {
             let begun = std::mem::replace(&mut self.inbound, BytesMut::with_capacity(capacity));
             self.inbound.extend_from_slice(&begun);
+            self.own = true;
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) async fn read(transport: &mut Transport, bytes: &mut BytesMut) -> io:
     if bytes.capacity() - bytes.len() < 256 {
         bytes.reserve(1024);
     }
-    std::future::poll_fn(|cx| transport.poll_read(cx, bytes)).await
+    std::future::poll_fn(|cx| transport.poll_read(cx, bytes, usize::MAX)).await
 }
 
 /// Writes all of `bytes`.
