@@ -170,7 +170,7 @@ pub use http;
 pub use close::{CloseCode, CloseFrame, Closed, ClosedBy, MAX_REASON_LEN};
 pub use config::{Config, HandshakeLimits, Keepalive};
 pub use connection::{Connection, Failure, State, Teardown};
-pub use deflate::{Compress, Deflate, DeflateParams};
+pub use deflate::{Compress, Deflate, DeflateParams, ParameterError};
 pub use entropy::Entropy;
 pub use error::{Misuse, Phase, ProtocolError};
 pub use event::{Event, Pong};

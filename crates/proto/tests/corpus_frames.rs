@@ -1,6 +1,8 @@
 //! The frame cases of `conformance/corpus/frames`, for both roles, with the bytes cut in every way
-//! that might matter: whole, one at a time, and at random.
+//! that might matter: whole, one at a time, and at random; and with messages taken one by one, and
+//! many at a time.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use stentor_proto::bytes::{Buf, BytesMut};
@@ -42,10 +44,10 @@ fn run_all(cases: &[Case], at_least: usize) {
     let mut failures = Vec::new();
     for case in cases {
         for &role in &case.roles {
-            for cut in CUTS {
+            for (cut, batches) in CUTS.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
                 runs += 1;
-                if let Err(what) = run(case, role, cut) {
-                    failures.push(format!("{case} as {role:?}, {cut:?}: {what}"));
+                if let Err(what) = run(case, role, cut, batches) {
+                    failures.push(format!("{case} as {role:?}, {cut:?}, batches {batches}: {what}"));
                     break;
                 }
             }
@@ -62,11 +64,13 @@ struct Run {
     role: Role,
     now: Instant,
     inbox: BytesMut,
+    /// Whether messages are taken many at a time.
+    batches: bool,
     events: Vec<Event>,
     wire: Vec<u8>,
 }
 
-fn run(case: &Case, role: Role, cut: Cut) -> Result<(), String> {
+fn run(case: &Case, role: Role, cut: Cut, batches: bool) -> Result<(), String> {
     let now = Instant::now();
     let plain = connection(role, case.config.clone(), now);
     let mut run = Run {
@@ -77,6 +81,7 @@ fn run(case: &Case, role: Role, cut: Cut) -> Result<(), String> {
         role,
         now,
         inbox: BytesMut::new(),
+        batches,
         events: Vec::new(),
         wire: Vec::new(),
     };
@@ -106,13 +111,17 @@ impl Run {
             bytes = rest;
             self.inbox.extend_from_slice(piece);
             loop {
-                while let Some(event) = self.connection.receive(&mut self.inbox, self.now) {
-                    self.events.push(event);
-                    self.write();
+                if self.batches {
+                    let mut messages = VecDeque::new();
+                    self.connection.receive_messages(&mut self.inbox, self.now, &mut messages);
+                    self.events.extend(messages.into_iter().map(Event::Message));
                 }
-                if !self.connection.has_work() {
+                let event = self.connection.receive(&mut self.inbox, self.now);
+                if event.is_none() && !self.connection.has_work() {
                     break;
                 }
+                self.events.extend(event);
+                self.write();
             }
         }
     }

@@ -61,6 +61,7 @@ mod entropy;
 mod error;
 mod handler;
 mod handshake;
+mod intake;
 mod server;
 mod shared;
 mod slot;
@@ -74,8 +75,8 @@ pub use http;
 pub use stentor_proto as proto;
 pub use stentor_proto::handshake::OriginPolicy;
 pub use stentor_proto::{
-    CloseCode, CloseFrame, Closed, ClosedBy, Config, Keepalive, Message, Misuse, Phase, Prepared,
-    ProtocolError, State, Utf8Bytes,
+    CloseCode, CloseFrame, Closed, ClosedBy, Config, Deflate, DeflateParams, Keepalive, Message, Misuse,
+    Phase, Prepared, ProtocolError, State, Utf8Bytes,
 };
 
 pub use acceptor::Acceptor;

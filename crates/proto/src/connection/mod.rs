@@ -1,10 +1,11 @@
 //! The state machine of an open connection: what arrives, what is sent, how it ends.
 //!
 //! This module owns the [`Connection`] and its order of calls. Its parts: `receive` (frames become
-//! events, RFC 6455 §5), `send` (commands become frames), `deflate` and `inflate` (compressed
-//! messages, RFC 7692), `closing` (§7), `keepalive` (§5.5.2) and `state`. It knows no socket, no
-//! task and no clock.
+//! events, RFC 6455 §5), `batch` (the same for whole messages, many at a time), `send` (commands
+//! become frames), `deflate` and `inflate` (compressed messages, RFC 7692), `closing` (§7),
+//! `keepalive` (§5.5.2) and `state`. It knows no socket, no task and no clock.
 
+mod batch;
 mod closing;
 mod deflate;
 mod inflate;
@@ -165,36 +166,15 @@ impl Connection {
     /// [`has_work`](Self::has_work) tells that there is more to come without more bytes.
     ///
     /// It cannot fail: a violation is an [`Event::Violation`] and has queued its Close frame.
-    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
-    #[inline(always)]
+    ///
+    /// [`receive_messages`](Self::receive_messages) does the usual case many messages at a time.
     pub fn receive(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
-        if bytes.is_empty() {
-            return if self.codec.is_some() { self.receive_on(bytes, now) } else { None };
+        if !bytes.is_empty() {
+            self.liveness.heard(now);
+        } else if !self.inbox.is_paused() {
+            self.renew_inflating();
+            return None;
         }
-        self.liveness.heard(now);
-        if self.ending.is_none()
-            && let Some(message) = self.whole_message(bytes)
-        {
-            return Some(match message {
-                Ok(message) => Event::Message(message),
-                Err(error) => self.violated(error, bytes, now),
-            });
-        }
-        self.receive_other(bytes, now)
-    }
-
-    /// No bytes are there, but more may come of those that were.
-    #[inline(never)]
-    fn receive_on(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
-        if self.inbox.is_paused() {
-            return self.receive_other(bytes, now);
-        }
-        self.renew_inflating();
-        None
-    }
-
-    #[inline(never)]
-    fn receive_other(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
         if !self.is_receiving() {
             // §7.1.7: an endpoint that fails the connection "MUST NOT continue to attempt to
             // process data"; the same goes for what follows a Close frame (§5.5.1).
@@ -270,7 +250,15 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn has_work(&self) -> bool {
-        self.inbox.is_paused() || (self.outbox.is_holding() && !self.outbox.has_bytes())
+        self.is_inflating() || (self.outbox.is_holding() && !self.outbox.has_bytes())
+    }
+
+    /// Whether that work is to inflate the rest of a message. Until it is done, there is no use in
+    /// reading more bytes from the transport.
+    #[must_use]
+    #[inline]
+    pub fn is_inflating(&self) -> bool {
+        self.inbox.is_paused()
     }
 
     /// Whether something waits to be written: what [`poll_transmit`](Self::poll_transmit) gives, or

@@ -4,7 +4,8 @@
 //! (RFC 1951) without the last four bytes of an empty stored block, `00 00 ff ff` (§7.2.1). This
 //! module owns the settings ([`Deflate`]), what was agreed on ([`DeflateParams`]), the choice for
 //! one message ([`Compress`]), and the two halves of the work: the `encoder`, and the `decoder` with
-//! its `history`. Which frames carry the result is the connection's business.
+//! its `history`. Which frames carry the result is the connection's business, and what both sides
+//! agree on is worked out by `offer` and `answer` for the handshake.
 //!
 //! # Memory
 //!
@@ -19,11 +20,14 @@
 //! encoder back. The next message is then compressed without looking back, which a compressor may
 //! always do.
 
+mod answer;
 mod compress;
 mod decoder;
 mod encoder;
 mod history;
 mod memory;
+mod offer;
+mod parameters;
 mod params;
 mod pool;
 mod segments;
@@ -31,11 +35,14 @@ mod settings;
 mod work;
 
 pub use compress::Compress;
+pub use parameters::ParameterError;
 pub use params::DeflateParams;
 pub use settings::Deflate;
 
+pub(crate) use answer::DeflateAnswer;
 pub(crate) use decoder::{Decoder, Inflation, Step};
 pub(crate) use encoder::{Encoder, Shape};
+pub(crate) use parameters::NAME;
 pub(crate) use pool::{give_encoder, give_scratch, take_encoder, take_scratch};
 pub(crate) use segments::Segments;
 pub(crate) use work::Work;

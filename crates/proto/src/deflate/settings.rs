@@ -4,6 +4,12 @@ use std::time::Duration;
 
 /// How messages are compressed, and what is asked of the peer (RFC 7692).
 ///
+/// What is ruled out for one of the two compressors does not happen, whichever side rules it out: it
+/// is asked of the peer, and a client fails the handshake if the server's answer does not have it.
+/// Not every peer can make its window smaller, though. One that cannot is asked to remember no
+/// earlier messages instead, so that no more is held for it than was wanted: its windows then last
+/// for one message. A number outside its range counts as the nearest within.
+///
 /// ```
 /// use stentor_proto::Deflate;
 ///
