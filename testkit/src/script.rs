@@ -157,7 +157,8 @@ impl Peer {
         let mut left = len;
         while left > 0 {
             let Some(mut transmit) = self.connection.poll_transmit() else {
-                if self.connection.has_work() {
+                if self.connection.has_transmit() {
+                    // A long message is being compressed, with pauses.
                     continue;
                 }
                 break;

@@ -1,8 +1,8 @@
 //! The drive loop: the only file that knows both a transport and a [`Connection`].
 //!
 //! One *turn* writes what is queued, reads what there is room for and keeps the deadlines; reading
-//! never waits for a blocked write, nor writing for a silent peer. Who takes the turns is one of
-//! two:
+//! never waits for a blocked write, nor writing for a silent peer. What compresses or inflates a
+//! long message ends the turn half-way, and goes on in the next. Who takes the turns is one of two:
 //!
 //! - *driven*: a task beside the handles does, the connection's own on a server, and one that
 //!   [`split`](crate::WebSocket::split) starts on a client. The handles only queue and take, and
@@ -399,7 +399,7 @@ impl Core {
             if !waited_for {
                 self.read_ahead();
             }
-            self.write(cx);
+            let unwritten = self.write(cx);
             if self.tear_down(cx) {
                 break false;
             }
@@ -409,7 +409,13 @@ impl Core {
                 }
                 continue;
             }
-            if self.ahead_size >= READ_AHEAD {
+            let is_full = self.ahead_size >= READ_AHEAD;
+            let is_inflating = self.connection.is_inflating();
+            if unwritten || (is_inflating && !is_full) {
+                // The rest of a long message, once the other tasks of the thread had their turn.
+                cx.waker().wake_by_ref();
+            }
+            if is_full || is_inflating {
                 break false;
             }
             if reads.next().is_none() {
@@ -418,13 +424,12 @@ impl Core {
             }
             match self.read(cx) {
                 Poll::Ready(()) if waited_for && self.wake_reader() => break true,
-                Poll::Ready(()) => {}
-                Poll::Pending => break false,
+                Poll::Ready(()) if !unwritten => {}
+                Poll::Ready(()) | Poll::Pending => break false,
             }
         };
-        if self.connection.has_work() {
-            // A long compressed message: the others of this thread have their turn between its pieces.
-            cx.waker().wake_by_ref();
+        if self.connection.is_inflating() && matches!(self.reader, Reader::Task(_)) {
+            self.wake_reader();
         }
         if let Some(deadline) = self.connection.poll_timeout().filter(|_| !self.is_gone()) {
             self.timer.arm(cx, deadline, self.now);
@@ -437,7 +442,7 @@ impl Core {
         for _ in 0..READS {
             self.read_ahead();
             let enough = self.ahead_size >= READ_AHEAD || self.pong_first || self.is_over();
-            if enough || self.read(cx).is_pending() {
+            if enough || self.connection.is_inflating() || self.read(cx).is_pending() {
                 break;
             }
         }
@@ -451,7 +456,7 @@ impl Core {
     /// Decodes a batch of messages or, when none is next, something else. Says whether there was
     /// anything.
     fn decode(&mut self) -> bool {
-        if self.pong_first || (self.inbound.is_empty() && !self.connection.has_work()) {
+        if self.pong_first || (self.inbound.is_empty() && !self.connection.is_inflating()) {
             return false;
         }
         if self.ahead.capacity() == 0 {
@@ -489,7 +494,7 @@ impl Core {
 
     /// Reads once.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.eof || self.connection.has_work() {
+        if self.eof {
             return Poll::Pending;
         }
         let limit = self.make_room();
@@ -573,23 +578,27 @@ impl Core {
         }
     }
 
-    /// Writes everything that the transport takes.
-    fn write(&mut self, cx: &mut Context<'_>) {
+    /// Writes everything that the transport takes, and says whether more is to be compressed first.
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
         if self.is_flushed() && self.connection.wants_buffer() {
-            return;
+            return false;
         }
         let had_room = self.connection.has_room();
-        loop {
+        let mut is_blocked = false;
+        while !is_blocked {
             let written = match self.connection.poll_transmit() {
                 Some(mut bytes) => self.transport.poll_write(cx, &mut bytes),
                 None => break,
             };
             match written {
                 Poll::Ready(Ok(_)) => self.unflushed = true,
-                Poll::Ready(Err(error)) => return self.fail(error),
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return false;
+                }
                 Poll::Pending => {
                     self.connection.transmit_blocked(self.now);
-                    break;
+                    is_blocked = true;
                 }
             }
         }
@@ -604,13 +613,17 @@ impl Core {
                         self.connection.transmit_unblocked();
                     }
                 }
-                Poll::Ready(Err(error)) => return self.fail(error),
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return false;
+                }
                 Poll::Pending => self.connection.transmit_blocked(self.now),
             }
         }
         if (!had_room && self.connection.has_room()) || self.is_flushed() {
             self.wake_waiters();
         }
+        !is_blocked && self.connection.has_transmit()
     }
 
     /// Does with the transport what the connection asks for, and says whether it is gone.

@@ -270,7 +270,15 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn has_work(&self) -> bool {
-        self.inbox.is_paused() || (self.outbox.is_holding() && !self.outbox.has_bytes())
+        self.is_inflating() || (self.outbox.is_holding() && !self.outbox.has_bytes())
+    }
+
+    /// Whether that work is to inflate the rest of a message. Until it is done, there is no use in
+    /// reading more bytes from the transport.
+    #[must_use]
+    #[inline]
+    pub fn is_inflating(&self) -> bool {
+        self.inbox.is_paused()
     }
 
     /// Whether something waits to be written: what [`poll_transmit`](Self::poll_transmit) gives, or

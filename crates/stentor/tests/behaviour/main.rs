@@ -7,6 +7,7 @@ mod support;
 mod cancel_safety;
 mod close;
 mod deadlines;
+mod deflate;
 mod echo;
 mod http;
 mod ping;
