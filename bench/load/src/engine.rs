@@ -24,6 +24,9 @@ pub(crate) struct Engine {
     pub(crate) connections: Vec<Connection>,
     pub(crate) frames: Frames,
     buffer: Vec<u8>,
+    /// Messages and bytes that have come back so far.
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
 }
 
 /// One connection.
@@ -62,7 +65,7 @@ impl Engine {
                 kept: None,
             });
         }
-        Ok(Self { poll, connections, frames, buffer: vec![0; BUFFER] })
+        Ok(Self { poll, connections, frames, buffer: vec![0; BUFFER], messages: 0, bytes: 0 })
     }
 
     /// Sends messages of another shape from now on.
@@ -110,10 +113,10 @@ impl Engine {
         let mut heard = Instant::now();
         while received < sent {
             let before = received;
-            let Self { poll, connections, frames, buffer } = self;
+            let Self { poll, connections, frames, buffer, bytes, .. } = self;
             for key in poll.wait(Duration::from_secs(1))? {
                 let connection = &mut connections[key];
-                let count = connection.read(frames, buffer)?;
+                let count = connection.read(frames, buffer, bytes)?;
                 received += count as u64;
                 if sending {
                     sent += count as u64;
@@ -130,12 +133,13 @@ impl Engine {
                 return Err(format!("{received} of {sent} echoes, then none for {STALLED:?}").into());
             }
         }
+        self.messages += received;
         Ok(received)
     }
 
     /// Reads what has come on a connection; returns how many messages that completes.
     pub(crate) fn read(&mut self, key: usize) -> Result<usize> {
-        self.connections[key].read(&self.frames, &mut self.buffer)
+        self.connections[key].read(&self.frames, &mut self.buffer, &mut self.bytes)
     }
 
     /// Sends one message more on a connection.
@@ -147,12 +151,13 @@ impl Engine {
 
 impl Connection {
     /// Reads until there is no more.
-    fn read(&mut self, frames: &Frames, buffer: &mut [u8]) -> Result<usize> {
+    fn read(&mut self, frames: &Frames, buffer: &mut [u8], bytes: &mut u64) -> Result<usize> {
         let mut count = 0;
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return Err("the server ended the connection".into()),
                 Ok(len) => {
+                    *bytes += len as u64;
                     count += self.counter.count(frames, &buffer[..len])?;
                     if let Some(kept) = &mut self.kept {
                         kept.extend_from_slice(&buffer[..len]);

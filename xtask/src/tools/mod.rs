@@ -4,6 +4,7 @@ pub(crate) mod cargo_deny;
 pub(crate) mod chromium;
 mod debian;
 pub(crate) mod node;
+pub(crate) mod perf;
 pub(crate) mod python;
 pub(crate) mod wstest;
 
