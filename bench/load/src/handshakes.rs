@@ -12,7 +12,7 @@ use crate::process::{cpu, own_cpu};
 const AT_ONCE: usize = 16;
 
 /// Longer than any number of them takes.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     open_and_close(arguments, arguments.count / 10)?;

@@ -25,11 +25,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
 
     // The poll waits in milliseconds; a timer that ticks with every message wakes it in time.
     let interval = Duration::from_secs_f64(1.0 / arguments.rate);
-    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    let ticker = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
     let tick = Timespec::try_from(interval)?;
-    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: tick, it_value: tick })?;
-    let timer_key = engine.connections.len();
-    engine.poll.add(&timer, timer_key)?;
+    timerfd_settime(&ticker, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: tick, it_value: tick })?;
+    let ticker_key = engine.connections.len();
+    engine.poll.add(&ticker, ticker_key)?;
 
     let start = Instant::now();
     let counted_from = start + arguments.duration.mul_f64(WARM_UP);
@@ -47,8 +47,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
         }
         let ready: Vec<usize> = engine.poll.wait(Duration::from_millis(100))?.collect();
         for key in ready {
-            if key == timer_key {
-                rustix::io::read(&timer, &mut [0; 8])?;
+            if key == ticker_key {
+                rustix::io::read(&ticker, &mut [0; 8])?;
                 continue;
             }
             let count = engine.read(key)?;

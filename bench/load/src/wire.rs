@@ -139,18 +139,15 @@ fn frame(payload: &[u8], kind: Kind, key: [u8; 4], compressed: bool) -> Vec<u8> 
     let body = deflated.as_deref().unwrap_or(payload);
     let rsv1 = if compressed { 0x40 } else { 0 };
     let mut frame = vec![0x80 | rsv1 | opcode(kind)];
-    match body.len() {
-        short @ 0..=125 => frame.push(0x80 | short.to_le_bytes()[0]),
-        len => match u16::try_from(len) {
-            Ok(len) => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&len.to_be_bytes());
-            }
-            Err(_) => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(len as u64).to_be_bytes());
-            }
-        },
+    let len = body.len();
+    if len <= 125 {
+        frame.push(0x80 | len.to_le_bytes()[0]);
+    } else if let Ok(len) = u16::try_from(len) {
+        frame.push(0x80 | 0x7e);
+        frame.extend_from_slice(&len.to_be_bytes());
+    } else {
+        frame.push(0x80 | 0x7f);
+        frame.extend_from_slice(&(len as u64).to_be_bytes());
     }
     frame.extend_from_slice(&key);
     frame.extend(body.iter().zip(key.into_iter().cycle()).map(|(byte, mask)| byte ^ mask));
@@ -324,16 +321,12 @@ impl FrameCounter {
                 return Ok(count);
             }
             let header = if self.head.is_empty() {
-                match Header::parse(bytes)? {
-                    Some(header) => {
-                        bytes = &bytes[header.len..];
-                        header
-                    }
-                    None => {
-                        self.head.extend_from_slice(bytes);
-                        return Ok(count);
-                    }
-                }
+                let Some(header) = Header::parse(bytes)? else {
+                    self.head.extend_from_slice(bytes);
+                    return Ok(count);
+                };
+                bytes = &bytes[header.len..];
+                header
             } else {
                 self.head.push(bytes[0]);
                 bytes = &bytes[1..];

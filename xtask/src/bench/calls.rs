@@ -51,7 +51,9 @@ pub(crate) fn measure(bench: &Bench, _: &Plan) -> Result<Outcome> {
         let (own, ideal) = (calls(OURS)?, calls(IDEAL)?);
         let allocations =
             counted.as_ref().map(|built| per_message(bench, built, case, allocations)).transpose()?;
-        let cell = |figure: Option<f64>| figure.map_or("–".to_owned(), |figure| format!("{figure:.3}"));
+        // What rounding leaves of a difference may be below zero.
+        let cell =
+            |figure: Option<f64>| figure.map_or("–".to_owned(), |figure| format!("{:.3}", figure.max(0.0)));
         table.push(vec![case.title(), cell(own), cell(ideal), cell(allocations)]);
         data.push(
             json!({ "case": case.id(), "calls": own, "ideal_calls": ideal, "allocations": allocations }),
@@ -88,6 +90,7 @@ fn per_message(
 
 fn system_calls(bench: &Bench, built: &Built, started: &Started, arguments: &[String]) -> Result<Counted> {
     let file = tools("perf.csv");
+    fs::create_dir_all(tools("")).context(file.display())?;
     let load = bench.load.command("echo", built, started, arguments);
     let mut perf = Command::new("perf");
     perf.args(["stat", "-x,", "-e", SYSTEM_CALL, "-p", &started.pid().to_string(), "-o"])
