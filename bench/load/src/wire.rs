@@ -54,10 +54,21 @@ pub(crate) struct Frames {
 /// push the server's out of the cache.
 const SMALL: usize = 64 * 1024;
 
+/// Compressed messages come again only after so many bytes: no window reaches so far back (RFC 7692
+/// §7.1.2), so that nobody finds a whole message there.
+const WINDOWS: usize = 128 * 1024;
+
+/// How many messages are verified on each connection, or as many as are in flight.
+pub(crate) const VERIFIED: usize = 4;
+
 impl Frames {
     /// Frames for up to `in_flight` messages at once.
     pub(crate) fn new(shape: Shape, in_flight: usize, compressed: bool) -> Self {
-        let distinct = if shape.payload <= SMALL { in_flight.max(4) } else { in_flight };
+        let distinct = match shape.payload {
+            payload if compressed => in_flight.max(WINDOWS / payload.max(1)),
+            payload if payload <= SMALL => in_flight.max(VERIFIED),
+            _ => in_flight,
+        };
         let (mut bytes, mut starts) = (Vec::new(), vec![0]);
         // Any odd multiplier spreads the keys; each frame has one of its own (RFC 6455 §5.3).
         let mut key = 0x9e37_79b9_u32;
@@ -168,7 +179,8 @@ fn payload(shape: Shape, slot: usize) -> Vec<u8> {
         }
         Kind::Text => {
             let mut text = String::new();
-            let mut line = slot;
+            // Far from the lines of the other slots.
+            let mut line = slot * 10_000;
             while text.len() < shape.payload {
                 text += &chat(line);
                 line += 1;

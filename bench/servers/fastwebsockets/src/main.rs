@@ -47,7 +47,8 @@ fn upgraded(mut request: Request<Incoming>, max_message: Option<usize>) -> Respo
 async fn echo(socket: UpgradeFut, max_message: Option<usize>) -> Result<(), WebSocketError> {
     let mut socket = socket.await?;
     if let Some(bytes) = max_message {
-        socket.set_max_message_size(bytes);
+        // The limit is exclusive.
+        socket.set_max_message_size(bytes + 1);
     }
     let mut socket = FragmentCollector::new(socket);
     loop {

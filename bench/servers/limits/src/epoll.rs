@@ -95,11 +95,10 @@ impl Connection {
                     return Ok(false);
                 }
                 let bytes = &mut buffer[..len];
-                if answer == Answer::Bytes {
-                    self.write(bytes)?
-                } else {
-                    self.answer(bytes)?
-                }
+                match answer {
+                    Answer::Bytes => self.write(bytes),
+                    Answer::Messages => self.answer(bytes),
+                }?;
                 len < buffer.len()
             } else {
                 match self.read_on()? {
