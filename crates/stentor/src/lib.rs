@@ -61,6 +61,7 @@ mod entropy;
 mod error;
 mod handler;
 mod handshake;
+mod intake;
 mod server;
 mod shared;
 mod slot;
