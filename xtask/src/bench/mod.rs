@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use self::cases::Case;
 use self::rounds::{Bench, Plan};
 use self::sections::{SECTIONS, Section};
+pub(crate) use self::servers::build;
 use self::servers::{IDEAL, OURS, REFERENCE, SERVERS, Server};
 use crate::outcome::{Result, Stop};
 

@@ -6,6 +6,7 @@ mod debian;
 pub(crate) mod node;
 pub(crate) mod perf;
 pub(crate) mod python;
+pub(crate) mod valgrind;
 pub(crate) mod wstest;
 
 use std::fs;

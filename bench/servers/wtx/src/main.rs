@@ -34,7 +34,8 @@ async fn echo(
     max_message: Option<usize>,
 ) -> wtx::Result<()> {
     if let Some(bytes) = max_message {
-        socket.set_max_payload_len(bytes);
+        // The limit is exclusive.
+        socket.set_max_payload_len(bytes + 1);
     }
     let mut buffer = Vector::new();
     let (mut common, mut reader, mut writer) = socket.split_mut();
