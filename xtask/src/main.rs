@@ -7,6 +7,7 @@ mod autobahn;
 mod bench;
 mod browser;
 mod cargo;
+mod counts;
 mod interop;
 mod outcome;
 mod peer;
@@ -30,6 +31,7 @@ cargo xtask COMMAND
                                    patterns such as 6.*, or --all (without them: all but most of 12 and 13)
   bench [OPTIONS] [CASE…]          what an echo costs, beside other libraries in the same run
                                    (`cargo xtask bench --help` tells more)
+  counts [--record]                instructions per message on the hot paths, beside those on record
 ";
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ["interop"] => steps::run(&steps::starting_with("interop")),
         ["browser"] => steps::run(&steps::starting_with("browser")),
         ["autobahn", rest @ ..] => autobahn::command(rest),
+        ["counts", rest @ ..] => counts::command(rest),
         _ => wrong(USAGE),
     }
 }

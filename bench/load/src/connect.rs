@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
 use crate::Result;
@@ -54,6 +55,8 @@ pub(crate) fn start(server: SocketAddr, number: usize) -> Result<TcpStream> {
     }
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
+    // Closing resets, so that no port is kept waiting.
+    set_socket_linger(&stream, Some(Duration::ZERO))?;
     Ok(stream)
 }
 

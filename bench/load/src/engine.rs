@@ -10,7 +10,7 @@ use crate::Result;
 use crate::arguments::Arguments;
 use crate::connect;
 use crate::poll::Poll;
-use crate::wire::{Counter, Frames};
+use crate::wire::{Counter, Frames, VERIFIED};
 
 /// What one read has room for: all that the largest burst of small messages brings.
 const BUFFER: usize = 256 * 1024;
@@ -24,6 +24,9 @@ pub(crate) struct Engine {
     pub(crate) connections: Vec<Connection>,
     pub(crate) frames: Frames,
     buffer: Vec<u8>,
+    /// Messages and bytes that have come back so far.
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
 }
 
 /// One connection.
@@ -62,7 +65,7 @@ impl Engine {
                 kept: None,
             });
         }
-        Ok(Self { poll, connections, frames, buffer: vec![0; BUFFER] })
+        Ok(Self { poll, connections, frames, buffer: vec![0; BUFFER], messages: 0, bytes: 0 })
     }
 
     /// Sends messages of another shape from now on.
@@ -75,11 +78,10 @@ impl Engine {
         }
     }
 
-    /// Sends each connection's messages once and compares every byte of the echo.
+    /// Sends some messages on each connection and compares every byte of the echo.
     pub(crate) fn verify(&mut self, arguments: &Arguments) -> Result {
-        // Whole turns of the distinct frames, so that measuring begins where this began.
         let in_flight = arguments.in_flight;
-        let count = self.frames.distinct.next_multiple_of(in_flight);
+        let count = self.frames.distinct.min(VERIFIED).next_multiple_of(in_flight);
         for connection in &mut self.connections {
             connection.kept = Some(Vec::new());
         }
@@ -110,10 +112,10 @@ impl Engine {
         let mut heard = Instant::now();
         while received < sent {
             let before = received;
-            let Self { poll, connections, frames, buffer } = self;
+            let Self { poll, connections, frames, buffer, bytes, .. } = self;
             for key in poll.wait(Duration::from_secs(1))? {
                 let connection = &mut connections[key];
-                let count = connection.read(frames, buffer)?;
+                let count = connection.read(frames, buffer, bytes)?;
                 received += count as u64;
                 if sending {
                     sent += count as u64;
@@ -130,12 +132,13 @@ impl Engine {
                 return Err(format!("{received} of {sent} echoes, then none for {STALLED:?}").into());
             }
         }
+        self.messages += received;
         Ok(received)
     }
 
     /// Reads what has come on a connection; returns how many messages that completes.
     pub(crate) fn read(&mut self, key: usize) -> Result<usize> {
-        self.connections[key].read(&self.frames, &mut self.buffer)
+        self.connections[key].read(&self.frames, &mut self.buffer, &mut self.bytes)
     }
 
     /// Sends one message more on a connection.
@@ -147,12 +150,13 @@ impl Engine {
 
 impl Connection {
     /// Reads until there is no more.
-    fn read(&mut self, frames: &Frames, buffer: &mut [u8]) -> Result<usize> {
+    fn read(&mut self, frames: &Frames, buffer: &mut [u8], bytes: &mut u64) -> Result<usize> {
         let mut count = 0;
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return Err("the server ended the connection".into()),
                 Ok(len) => {
+                    *bytes += len as u64;
                     count += self.counter.count(frames, &buffer[..len])?;
                     if let Some(kept) = &mut self.kept {
                         kept.extend_from_slice(&buffer[..len]);

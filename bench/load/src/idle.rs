@@ -1,4 +1,5 @@
-//! Resident bytes per idle connection: after the handshake, after a small message, after a large one.
+//! What a server's resident memory grows by: with idle connections after the handshake, after a small
+//! message on each, after a large one.
 
 use crate::Result;
 use crate::arguments::Arguments;
@@ -23,20 +24,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
         Engine::open(&arguments)?.verify(&arguments)?;
     }
     let before = settled_memory(arguments.pid)?;
-    let per_connection = || -> Result<i64> {
-        let grown = settled_memory(arguments.pid)?.cast_signed() - before.cast_signed();
-        Ok(grown / i64::try_from(arguments.connections)?)
-    };
+    let grown = || -> Result<i64> { Ok(settled_memory(arguments.pid)?.cast_signed() - before.cast_signed()) };
 
     let small = with(arguments.connections, SMALL);
     let mut engine = Engine::open(&small)?;
-    let connected = per_connection()?;
+    let connected = grown()?;
     one_each(&mut engine)?;
-    let after_small = per_connection()?;
+    let after_small = grown()?;
     let large = with(arguments.connections, LARGE);
     engine.change_to(&large);
     one_each(&mut engine)?;
-    let after_large = per_connection()?;
+    let after_large = grown()?;
     Ok(format!(
         r#"{{"connections":{},"connected":{connected},"after_small":{after_small},"after_large":{after_large}}}"#,
         arguments.connections

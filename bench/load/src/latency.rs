@@ -5,6 +5,10 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::engine::Engine;
@@ -19,7 +23,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let mut engine = Engine::open(arguments)?;
     engine.verify(arguments)?;
 
+    // The poll waits in milliseconds; a timer that ticks with every message wakes it in time.
     let interval = Duration::from_secs_f64(1.0 / arguments.rate);
+    let ticker = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    let tick = Timespec::try_from(interval)?;
+    timerfd_settime(&ticker, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: tick, it_value: tick })?;
+    let ticker_key = engine.connections.len();
+    engine.poll.add(&ticker, ticker_key)?;
+
     let start = Instant::now();
     let counted_from = start + arguments.duration.mul_f64(WARM_UP);
     let end = counted_from + arguments.duration;
@@ -34,9 +45,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             next += interval;
             missing += 1;
         }
-        // No sleeping: waking up would be late by more than a round trip takes.
-        let ready: Vec<usize> = engine.poll.wait(Duration::ZERO)?.collect();
+        let ready: Vec<usize> = engine.poll.wait(Duration::from_millis(100))?.collect();
         for key in ready {
+            if key == ticker_key {
+                rustix::io::read(&ticker, &mut [0; 8])?;
+                continue;
+            }
             let count = engine.read(key)?;
             let now = Instant::now();
             let connection = &mut engine.connections[key];

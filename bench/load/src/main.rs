@@ -20,6 +20,8 @@ mod wire;
 
 use std::error::Error;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
@@ -39,6 +41,8 @@ load idle … --connections N                                  resident bytes pe
 
 fn main() -> Result {
     let arguments = arguments::Arguments::parse()?;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
     let report = match arguments.command.as_str() {
         "echo" => echo::run(&arguments)?,
         "latency" => latency::run(&arguments)?,

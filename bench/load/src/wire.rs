@@ -54,10 +54,21 @@ pub(crate) struct Frames {
 /// push the server's out of the cache.
 const SMALL: usize = 64 * 1024;
 
+/// Compressed messages come again only after so many bytes: no window reaches so far back (RFC 7692
+/// §7.1.2), so that nobody finds a whole message there.
+const WINDOWS: usize = 128 * 1024;
+
+/// How many messages are verified on each connection, or as many as are in flight.
+pub(crate) const VERIFIED: usize = 4;
+
 impl Frames {
     /// Frames for up to `in_flight` messages at once.
     pub(crate) fn new(shape: Shape, in_flight: usize, compressed: bool) -> Self {
-        let distinct = if shape.payload <= SMALL { in_flight.max(4) } else { in_flight };
+        let distinct = match shape.payload {
+            payload if compressed => in_flight.max(WINDOWS / payload.max(1)),
+            payload if payload <= SMALL => in_flight.max(VERIFIED),
+            _ => in_flight,
+        };
         let (mut bytes, mut starts) = (Vec::new(), vec![0]);
         // Any odd multiplier spreads the keys; each frame has one of its own (RFC 6455 §5.3).
         let mut key = 0x9e37_79b9_u32;
@@ -139,18 +150,15 @@ fn frame(payload: &[u8], kind: Kind, key: [u8; 4], compressed: bool) -> Vec<u8> 
     let body = deflated.as_deref().unwrap_or(payload);
     let rsv1 = if compressed { 0x40 } else { 0 };
     let mut frame = vec![0x80 | rsv1 | opcode(kind)];
-    match body.len() {
-        short @ 0..=125 => frame.push(0x80 | short.to_le_bytes()[0]),
-        len => match u16::try_from(len) {
-            Ok(len) => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&len.to_be_bytes());
-            }
-            Err(_) => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(len as u64).to_be_bytes());
-            }
-        },
+    let len = body.len();
+    if len <= 125 {
+        frame.push(0x80 | len.to_le_bytes()[0]);
+    } else if let Ok(len) = u16::try_from(len) {
+        frame.push(0x80 | 0x7e);
+        frame.extend_from_slice(&len.to_be_bytes());
+    } else {
+        frame.push(0x80 | 0x7f);
+        frame.extend_from_slice(&(len as u64).to_be_bytes());
     }
     frame.extend_from_slice(&key);
     frame.extend(body.iter().zip(key.into_iter().cycle()).map(|(byte, mask)| byte ^ mask));
@@ -171,7 +179,8 @@ fn payload(shape: Shape, slot: usize) -> Vec<u8> {
         }
         Kind::Text => {
             let mut text = String::new();
-            let mut line = slot;
+            // Far from the lines of the other slots.
+            let mut line = slot * 10_000;
             while text.len() < shape.payload {
                 text += &chat(line);
                 line += 1;
@@ -324,16 +333,12 @@ impl FrameCounter {
                 return Ok(count);
             }
             let header = if self.head.is_empty() {
-                match Header::parse(bytes)? {
-                    Some(header) => {
-                        bytes = &bytes[header.len..];
-                        header
-                    }
-                    None => {
-                        self.head.extend_from_slice(bytes);
-                        return Ok(count);
-                    }
-                }
+                let Some(header) = Header::parse(bytes)? else {
+                    self.head.extend_from_slice(bytes);
+                    return Ok(count);
+                };
+                bytes = &bytes[header.len..];
+                header
             } else {
                 self.head.push(bytes[0]);
                 bytes = &bytes[1..];

@@ -2,16 +2,17 @@
 
 use crate::outcome::{Result, Stop};
 
-/// What a message's payload is, by the name that the load generator knows.
+/// What a message's payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Binary,
+    /// ASCII.
     Text,
     /// Text outside ASCII.
     Wide,
 }
 
-/// One row of the table.
+/// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Case {
     /// Bytes of each message.
@@ -20,15 +21,17 @@ pub(crate) struct Case {
     pub(crate) connections: usize,
     /// Messages in flight on each connection.
     pub(crate) in_flight: usize,
+    /// Whether permessage-deflate is agreed upon and messages are compressed.
+    pub(crate) deflate: bool,
     /// What Stentor is to cost at most, as a multiple of the TCP echo.
     pub(crate) goal: Option<f64>,
 }
 
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
+pub(crate) const KIB: usize = 1024;
+pub(crate) const MIB: usize = 1024 * KIB;
 
-/// All rows, small messages first.
-pub(crate) const CASES: &[Case] = &[
+/// The rows of the table, small messages first.
+pub(crate) const ECHO: &[Case] = &[
     case(16, Kind::Binary, 1, 1, None),
     case(16, Kind::Binary, 1, 64, Some(1.10)),
     case(16, Kind::Binary, 50, 16, Some(1.12)),
@@ -43,13 +46,27 @@ pub(crate) const CASES: &[Case] = &[
     case(MIB, Kind::Text, 10, 1, None),
 ];
 
-const fn case(payload: usize, kind: Kind, connections: usize, in_flight: usize, goal: Option<f64>) -> Case {
-    Case { payload, kind, connections, in_flight, goal }
+/// The rows with permessage-deflate.
+pub(crate) const DEFLATE: &[Case] = &[
+    Case { deflate: true, ..case(256, Kind::Text, 50, 1, None) },
+    Case { deflate: true, ..case(KIB, Kind::Text, 50, 1, None) },
+    Case { deflate: true, ..case(16 * KIB, Kind::Text, 10, 1, None) },
+];
+
+/// A case without permessage-deflate.
+pub(crate) const fn case(
+    payload: usize,
+    kind: Kind,
+    connections: usize,
+    in_flight: usize,
+    goal: Option<f64>,
+) -> Case {
+    Case { payload, kind, connections, in_flight, deflate: false, goal }
 }
 
 /// The case with this id.
-pub(crate) fn named(id: &str) -> Result<&'static Case> {
-    let found = CASES.iter().find(|case| case.id() == id);
+pub(crate) fn named(id: &str) -> Result<Case> {
+    let found = ECHO.iter().chain(DEFLATE).find(|case| case.id() == id).copied();
     found.ok_or_else(|| Stop::fail(format!("no case {id}; `cargo xtask bench --list` has them")))
 }
 
@@ -61,7 +78,8 @@ impl Case {
             Kind::Text => "-text",
             Kind::Wide => "-wide",
         };
-        format!("{}{kind}-c{}-m{}", size(self.payload, ""), self.connections, self.in_flight)
+        let deflate = if self.deflate { "-deflate" } else { "" };
+        format!("{}{kind}{deflate}-c{}-m{}", size(self.payload, ""), self.connections, self.in_flight)
     }
 
     /// Its name in tables: `16 B, c1, M64`.
@@ -101,8 +119,8 @@ mod tests {
 
     #[test]
     fn cases_are_found_by_their_ids_which_all_differ() {
-        for case in CASES {
-            assert_eq!(named(&case.id()), Ok(case));
+        for case in ECHO.iter().chain(DEFLATE) {
+            assert_eq!(named(&case.id()), Ok(*case));
         }
         assert_eq!(named("16B-c1-m64").unwrap().title(), "16 B, c1, M64");
         assert_eq!(named("16KiB-wide-c50-m1").unwrap().title(), "16 KiB non-ASCII text, c50, M1");

@@ -1,12 +1,13 @@
 //! Running the load generator.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::cases::Case;
-use super::servers::{self, Started};
+use super::cases::{Case, MIB};
+use super::servers::{self, Built, Started};
 use crate::outcome::{Context, Result, Stop};
 use crate::process;
 
@@ -17,15 +18,16 @@ const LIMIT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(crate) struct Load(PathBuf);
 
-/// One measurement of echoes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Echo {
-    /// CPU time of the server, nanoseconds per message.
-    pub(crate) server: f64,
-    /// CPU time of the load generator, nanoseconds per message.
-    pub(crate) load: f64,
-    /// The share of the time in which the load generator was busy.
-    pub(crate) load_share: f64,
+/// A report of the load generator.
+#[derive(Clone, Debug)]
+pub(crate) struct Report(Value);
+
+impl Report {
+    /// One of its numbers.
+    pub(crate) fn number(&self, name: &str) -> Result<f64> {
+        let value = self.0.get(name).and_then(Value::as_f64);
+        value.ok_or_else(|| Stop::fail(format!("the load generator tells no {name}: {}", self.0)))
+    }
 }
 
 impl Load {
@@ -33,35 +35,43 @@ impl Load {
         servers::build("stentor-load").map(Self)
     }
 
-    /// CPU time per message.
-    pub(crate) fn echo(&self, server: &Started, raw: bool, case: &Case, time: Duration) -> Result<Echo> {
-        let mut arguments = shape(case);
-        arguments.extend(["--seconds".to_owned(), time.as_secs_f64().to_string()]);
-        if raw {
-            arguments.push("--raw".to_owned());
-        }
-        let report = self.run("echo", server, &arguments)?;
-        let messages = number(&report, "messages")?;
-        let load = number(&report, "load_cpu_ns")?;
-        Ok(Echo {
-            server: number(&report, "server_cpu_ns")? / messages,
-            load: load / messages,
-            load_share: load / number(&report, "wall_ns")?,
-        })
+    /// Runs a command of the generator and gives back what it reports.
+    pub(crate) fn run(
+        &self,
+        command: &str,
+        built: &Built,
+        started: &Started,
+        arguments: &[String],
+    ) -> Result<Report> {
+        let mut load = self.command(command, built, started, arguments);
+        let output = process::output(&mut load, LIMIT).map_err(|stop| match stop {
+            Stop::Fail(why) => Stop::Fail(format!("{}: {why}", built.server.name)),
+            skip @ Stop::Skip(_) => skip,
+        })?;
+        serde_json::from_str(&output).map(Report).context("the load generator's report")
     }
 
-    /// Runs a command of the generator on core 0; gives back the JSON it prints.
-    fn run(&self, command: &str, server: &Started, arguments: &[String]) -> Result<Value> {
+    /// The command line that [`run`](Self::run) runs: on core 0.
+    pub(crate) fn command(
+        &self,
+        command: &str,
+        built: &Built,
+        started: &Started,
+        arguments: &[String],
+    ) -> Command {
         let mut load = servers::on_core(0, &self.0);
         load.arg(command)
-            .args(["--server", &server.address, "--pid", &server.pid().to_string()])
+            .args(["--server", &started.address, "--pid", &started.pid().to_string()])
             .args(arguments);
-        let output = process::output(&mut load, LIMIT)?;
-        serde_json::from_str(&output).context("the load generator's report")
+        if built.server.is_tcp() {
+            load.arg("--raw");
+        }
+        load
     }
 }
 
-fn shape(case: &Case) -> Vec<String> {
+/// What tells the generator about a case.
+pub(crate) fn shape(case: &Case) -> Vec<String> {
     let mut arguments = Vec::new();
     for (name, value) in [
         ("--connections", case.connections.to_string()),
@@ -71,10 +81,26 @@ fn shape(case: &Case) -> Vec<String> {
     ] {
         arguments.extend([name.to_owned(), value]);
     }
+    if case.deflate {
+        arguments.extend(["--deflate".to_owned(), String::new()]);
+    }
     arguments
 }
 
-fn number(report: &Value, name: &str) -> Result<f64> {
-    let value = report.get(name).and_then(Value::as_f64);
-    value.ok_or_else(|| Stop::fail(format!("the load generator tells no {name}: {report}")))
+/// A time for an option of the generator.
+pub(crate) fn seconds(time: Duration) -> [String; 2] {
+    ["--seconds".to_owned(), time.as_secs_f64().to_string()]
+}
+
+/// What a server has to be told for a case.
+pub(crate) fn server_options(case: &Case) -> Vec<String> {
+    let mut options = Vec::new();
+    // As large as some of the default limits, or larger.
+    if case.payload >= MIB {
+        options.extend(["--max-message".to_owned(), case.payload.to_string()]);
+    }
+    if case.deflate {
+        options.push("--deflate".to_owned());
+    }
+    options
 }

@@ -1,21 +1,30 @@
 //! `cargo xtask bench`: what an echo costs a server, for Stentor and its peers in the same run.
 //!
-//! [`cases`] and [`servers`] say what is measured, [`rounds`] measures it in turns, [`load`] runs the
-//! load generator of `bench/load`, [`report`] prints.
+//! [`cases`] and [`servers`] say what is measured, [`rounds`] measures it in turns with the load
+//! generator of `bench/load`, which [`load`] runs. [`sections`] are the parts of the report, each with
+//! its tables and charts; [`results`] keeps them in `docs/bench`.
 
+mod calls;
 mod cases;
+mod chart;
 mod load;
-mod report;
+mod machine;
+mod results;
 mod rounds;
+mod sections;
 mod servers;
 mod statistics;
+mod sweeps;
+mod table;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use self::cases::{CASES, Case};
-use self::rounds::Plan;
-use self::servers::{SERVERS, Server};
+use self::cases::Case;
+use self::rounds::{Bench, Plan};
+use self::sections::{SECTIONS, Section};
+pub(crate) use self::servers::build;
+use self::servers::{IDEAL, OURS, REFERENCE, SERVERS, Server};
 use crate::outcome::{Result, Stop};
 
 const USAGE: &str = "\
@@ -23,13 +32,15 @@ cargo xtask bench [OPTIONS] [CASE…]
 
 Echo servers run on core 1, the load generator on core 0, one server after another in each round. The figure is the
 server's CPU time per message, user and kernel, divided by that of a TCP echo on bare epoll in the same round.
-Without a CASE, all of the table.
+A CASE is one case, such as 16B-c1-m64, or one of the sections that --list has; without one, all sections.
 
-  --quick           5 short rounds of Stentor and the limits only: for whoever is tuning
-  --only SERVERS    these servers, separated by commas, and the TCP echo
-  --rounds N        how many rounds (15)
-  --seconds S       how long one sample takes (0.4)
-  --list            the names of cases and servers
+  --quick           5 short rounds of Stentor and the limits, of the echo cases only: for whoever is tuning;
+                    about 5 s for a case, 90 s for all, after building
+  --only SERVERS    the servers whose names begin so, joined by +, and the TCP echo
+  --rounds N        how many rounds (11)
+  --seconds S       how long one sample takes (0.3)
+  --write           keeps what was measured in docs/bench: tables, charts and figures
+  --list            the names of sections, cases and servers
 ";
 
 /// `cargo xtask bench …`.
@@ -51,12 +62,18 @@ pub(crate) fn command(arguments: &[&str]) -> ExitCode {
 #[derive(Debug)]
 enum Request {
     Text(String),
-    Measure { cases: Vec<&'static Case>, servers: Vec<&'static Server>, plan: Plan },
+    Measure {
+        sections: Vec<Section>,
+        cases: Vec<Case>,
+        servers: Vec<&'static Server>,
+        plan: Plan,
+        write: bool,
+    },
 }
 
 fn parse(arguments: &[&str]) -> Result<Request> {
-    let mut plan = Plan { rounds: 15, sample: Duration::from_millis(400) };
-    let mut cases: Vec<&'static Case> = Vec::new();
+    let mut plan = Plan { rounds: 11, sample: Duration::from_millis(300) };
+    let (mut sections, mut cases, mut quick, mut write) = (Vec::new(), Vec::new(), false, false);
     let mut servers: Vec<&'static Server> = SERVERS.iter().collect();
     let mut rest = arguments.iter();
     while let Some(&argument) = rest.next() {
@@ -66,18 +83,27 @@ fn parse(arguments: &[&str]) -> Result<Request> {
             "--list" => return Ok(Request::Text(list())),
             "--quick" => {
                 plan = Plan { rounds: 5, sample: Duration::from_millis(200) };
-                servers.retain(|server| server.quick);
+                servers.retain(|server| [REFERENCE, IDEAL, OURS].contains(&server.name));
+                quick = true;
             }
             "--only" => servers = servers::named(value()?)?,
             "--rounds" => plan.rounds = number(value()?)?,
             "--seconds" => plan.sample = Duration::from_secs_f64(number(value()?)?),
-            name => cases.push(cases::named(name)?),
+            "--write" => write = true,
+            name => match SECTIONS.iter().find(|section| section.id == name) {
+                Some(section) => sections.push(*section),
+                None => cases.push(cases::named(name)?),
+            },
         }
     }
-    if cases.is_empty() {
-        cases = CASES.iter().collect();
+    if sections.is_empty() && cases.is_empty() {
+        let wanted = |section: &&Section| !quick || section.id == "echo";
+        sections = SECTIONS.iter().filter(wanted).copied().collect();
     }
-    Ok(Request::Measure { cases, servers, plan })
+    if write && (quick || !cases.is_empty() || servers.len() < SERVERS.len()) {
+        return Err(Stop::fail("only whole sections with all servers are kept"));
+    }
+    Ok(Request::Measure { sections, cases, servers, plan, write })
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
@@ -85,26 +111,43 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
 }
 
 fn list() -> String {
-    let cases = CASES.iter().map(|case| format!("  {:<20} {}\n", case.id(), case.title()));
+    let sections = SECTIONS.iter().map(|section| format!("  {:<24} {}\n", section.id, section.title));
+    let cases = cases::ECHO.iter().chain(cases::DEFLATE);
+    let cases = cases.map(|case| format!("  {:<24} {}\n", case.id(), case.title()));
     let servers = SERVERS.iter().map(|server| format!("  {}\n", server.name));
-    format!("cases:\n{}servers:\n{}", cases.collect::<String>(), servers.collect::<String>())
+    format!(
+        "sections:\n{}cases:\n{}servers:\n{}",
+        sections.collect::<String>(),
+        cases.collect::<String>(),
+        servers.collect::<String>()
+    )
 }
 
 impl Request {
     fn run(self) -> Result {
-        match self {
+        let (sections, cases, servers, plan, write) = match self {
             Self::Text(text) => {
                 print!("{text}");
-                Ok(())
+                return Ok(());
             }
-            Self::Measure { cases, servers, plan } => {
-                let bench = rounds::Bench::prepare(&servers)?;
-                for case in cases {
-                    let rows = bench.case(case, &plan)?;
-                    print!("{}", report::case(case, &rows));
-                }
-                Ok(())
+            Self::Measure { sections, cases, servers, plan, write } => {
+                (sections, cases, servers, plan, write)
+            }
+        };
+        let bench = Bench::prepare(&servers)?;
+        for case in cases {
+            sections::one_case(&bench, &case, &plan)?;
+        }
+        for section in sections {
+            println!("\n== {}", section.title);
+            let start = Instant::now();
+            let outcome = (section.measure)(&bench, &plan)?;
+            outcome.print();
+            println!("({:.0} s)", start.elapsed().as_secs_f64());
+            if write {
+                results::keep(&section, &outcome, &plan)?;
             }
         }
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::cases::Case;
-use super::load::{Echo, Load};
+use super::load::{self, Load, Report};
 use super::servers::{Built, REFERENCE, Server, Started};
 use super::statistics::Summary;
 use crate::outcome::{Result, Stop};
@@ -18,11 +18,11 @@ pub(crate) struct Plan {
     pub(crate) sample: Duration,
 }
 
-/// What was found out about one server in one case.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
+/// What an echo costs one server in one case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
     pub(crate) server: &'static Server,
-    /// CPU time per message, divided by the reference's.
+    /// CPU time per message, divided by the reference's in the same round.
     pub(crate) ratio: Summary,
     /// CPU time per message in nanoseconds.
     pub(crate) nanoseconds: Summary,
@@ -35,8 +35,8 @@ pub(crate) struct Row {
 /// Everything that has been built.
 #[derive(Debug)]
 pub(crate) struct Bench {
-    load: Load,
-    servers: Vec<Built>,
+    pub(crate) load: Load,
+    pub(crate) servers: Vec<Built>,
 }
 
 impl Bench {
@@ -51,36 +51,69 @@ impl Bench {
         Ok(Self { load, servers })
     }
 
-    /// Measures one case.
-    pub(crate) fn case(&self, case: &Case, plan: &Plan) -> Result<Vec<Row>> {
-        let running: Vec<(&Built, Started)> =
-            self.servers.iter().map(|built| Ok((built, built.start(&[])?))).collect::<Result<_>>()?;
-        let mut samples: Vec<Vec<Echo>> = vec![Vec::new(); running.len()];
-        for round in 0..plan.rounds {
+    /// The servers that `wanted` says yes to.
+    pub(crate) fn servers(&self, wanted: impl Fn(&Server) -> bool) -> Vec<&Built> {
+        self.servers.iter().filter(|built| wanted(built.server)).collect()
+    }
+
+    /// Runs a command of the load generator on each of these servers, round after round. Gives back
+    /// the reports of each server.
+    pub(crate) fn interleaved(
+        &self,
+        servers: &[&Built],
+        options: &[String],
+        rounds: usize,
+        command: &str,
+        arguments: &[String],
+    ) -> Result<Vec<(&'static Server, Vec<Report>)>> {
+        let running: Vec<(&Built, Started)> = servers
+            .iter()
+            .map(|&built| {
+                let options = if built.server.is_tcp() { &[] } else { options };
+                Ok((built, built.start(options)?))
+            })
+            .collect::<Result<_>>()?;
+        let mut reports: Vec<Vec<Report>> = vec![Vec::new(); running.len()];
+        for round in 0..rounds {
             for turn in 0..running.len() {
                 // Another one begins each time, so that none always follows the same.
                 let place = (round + turn) % running.len();
                 let (built, started) = &running[place];
-                let echo = self.load.echo(started, built.server.is_tcp(), case, plan.sample)?;
-                samples[place].push(echo);
+                reports[place].push(self.load.run(command, built, started, arguments)?);
             }
         }
-        let reference = running.iter().position(|(built, _)| built.server.name == REFERENCE);
-        let reference = reference.map(|place| samples[place].clone()).unwrap_or_default();
-        Ok(running
+        Ok(running.iter().map(|(built, _)| built.server).zip(reports).collect())
+    }
+
+    /// What an echo costs these servers.
+    pub(crate) fn echo(&self, servers: &[&Built], case: &Case, plan: &Plan) -> Result<Vec<Cost>> {
+        let mut arguments = load::shape(case);
+        arguments.extend(load::seconds(plan.sample));
+        let options = load::server_options(case);
+        let reports = self.interleaved(servers, &options, plan.rounds, "echo", &arguments)?;
+        let per_message = |reports: &[Report], name: &str| -> Result<Vec<f64>> {
+            reports.iter().map(|report| Ok(report.number(name)? / report.number("messages")?)).collect()
+        };
+        let reference = reports.iter().find(|(server, _)| server.name == REFERENCE);
+        let reference = reference.map(|(_, reports)| per_message(reports, "server_cpu_ns")).transpose()?;
+        reports
             .iter()
-            .zip(samples)
-            .map(|((built, _), samples)| {
-                let all = |value: fn(&Echo) -> f64| Summary::of(samples.iter().map(value).collect());
-                let ratios = samples.iter().zip(&reference).map(|(own, other)| own.server / other.server);
-                Row {
-                    server: built.server,
+            .map(|(server, reports)| {
+                let nanoseconds = per_message(reports, "server_cpu_ns")?;
+                let ratios =
+                    nanoseconds.iter().zip(reference.iter().flatten()).map(|(own, other)| own / other);
+                let shares = reports
+                    .iter()
+                    .map(|report| Ok(report.number("load_cpu_ns")? / report.number("wall_ns")?))
+                    .collect::<Result<_>>()?;
+                Ok(Cost {
+                    server,
                     ratio: Summary::of(ratios.collect()),
-                    nanoseconds: all(|echo| echo.server),
-                    load: all(|echo| echo.load),
-                    load_share: all(|echo| echo.load_share),
-                }
+                    nanoseconds: Summary::of(nanoseconds),
+                    load: Summary::of(per_message(reports, "load_cpu_ns")?),
+                    load_share: Summary::of(shares),
+                })
             })
-            .collect())
+            .collect()
     }
 }

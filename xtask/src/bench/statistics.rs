@@ -1,5 +1,7 @@
 //! Medians and quartiles.
 
+use serde_json::{Value, json};
+
 /// What a row of samples says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
@@ -26,6 +28,15 @@ impl Summary {
             }
         };
         Self { lower: at(1), median: at(2), upper: at(3) }
+    }
+
+    /// In another unit.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self { lower: self.lower * factor, median: self.median * factor, upper: self.upper * factor }
+    }
+
+    pub(crate) fn to_json(self) -> Value {
+        json!({ "lower": self.lower, "median": self.median, "upper": self.upper })
     }
 }
 

@@ -1,11 +1,18 @@
 //! What the echo servers share, so that they differ in nothing but the library: one thread, a free
 //! port of this machine, its address on standard output.
 
+mod corked;
+pub mod handshake;
+
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
+
+pub use corked::Corked;
 
 /// What a server is asked for on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,4 +104,13 @@ where
             tokio::spawn(connection(stream));
         }
     })
+}
+
+/// What a poll function gives if it gives something at once.
+pub async fn ready_now<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Option<T> {
+    poll_fn(|cx| match poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }

@@ -8,9 +8,9 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, sockopt};
-use stentor_bench_harness::{announce, prepare};
+use stentor_bench_harness::{announce, handshake, prepare};
 
-use crate::{BUFFER, frames, handshake};
+use crate::{BUFFER, frames};
 
 /// What is sent back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +95,10 @@ impl Connection {
                     return Ok(false);
                 }
                 let bytes = &mut buffer[..len];
-                if answer == Answer::Bytes {
-                    self.write(bytes)?
-                } else {
-                    self.answer(bytes)?
-                }
+                match answer {
+                    Answer::Bytes => self.write(bytes),
+                    Answer::Messages => self.answer(bytes),
+                }?;
                 len < buffer.len()
             } else {
                 match self.read_on()? {

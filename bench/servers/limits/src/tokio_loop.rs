@@ -6,11 +6,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use stentor_bench_harness::serve;
+use stentor_bench_harness::{handshake, serve};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::{BUFFER, frames, handshake};
+use crate::{BUFFER, frames};
 
 /// TCP, as everybody writes it.
 pub(crate) fn run_tcp() -> io::Result<()> {
@@ -29,16 +29,7 @@ pub(crate) fn run_tcp() -> io::Result<()> {
 /// WebSocket in place.
 pub(crate) fn run_ideal() -> io::Result<()> {
     serve(async |mut stream: TcpStream| -> io::Result<()> {
-        let mut request = Vec::new();
-        let response = loop {
-            if stream.read_buf(&mut request).await? == 0 {
-                return Ok(());
-            }
-            if let Some(response) = handshake::answer(&request) {
-                break response;
-            }
-        };
-        stream.write_all(&response).await?;
+        handshake::perform(&mut stream).await?;
         let mut connection = Connection { stream, unwritten: Vec::new(), unfinished: Vec::new(), missing: 0 };
         poll_fn(|cx| connection.poll(cx)).await
     })

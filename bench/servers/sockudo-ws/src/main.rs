@@ -1,14 +1,14 @@
-//! Echo server on sockudo-ws: as its example `simple_echo`, and batched by hand.
+//! Echo server on sockudo-ws: as its example `simple_echo`; batched by hand; and with
+//! permessage-deflate at its default level.
 
 use std::error::Error;
-use std::future::poll_fn;
-use std::task::Poll;
 
 use bytes::BytesMut;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use sockudo_ws::deflate::{DeflateNegotiation, negotiate_server_deflate};
 use sockudo_ws::error::Result;
 use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
-use sockudo_ws::{Config, Message, WebSocketStream};
+use sockudo_ws::{CompressedWebSocketStream, Config, DeflateConfig, Message, WebSocketStream};
 use stentor_bench_harness::{Options, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,18 +21,28 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         config.max_message_size = config.max_message_size.max(bytes);
     }
     let batched = options.variant.as_deref() == Some("batched");
-    serve(move |stream| {
+    let deflate = options.deflate;
+    serve(move |mut stream| {
         let config = config.clone();
         async move {
-            let stream = handshake(stream).await?;
-            let socket = WebSocketStream::server(stream, config);
-            if batched { feed_and_flush(socket).await } else { send_each(socket).await }
+            let agreed = handshake(&mut stream, deflate).await?;
+            if let Some(agreed) = agreed {
+                send_each(CompressedWebSocketStream::server(stream, config, agreed)).await
+            } else if batched {
+                feed_each(WebSocketStream::server(stream, config)).await
+            } else {
+                send_each(WebSocketStream::server(stream, config)).await
+            }
         }
     })?;
     Ok(())
 }
 
-async fn send_each(mut socket: WebSocketStream<TcpStream>) -> Result<()> {
+trait Socket: Stream<Item = Result<Message>> + Sink<Message, Error = sockudo_ws::Error> + Unpin {}
+
+impl<S: Stream<Item = Result<Message>> + Sink<Message, Error = sockudo_ws::Error> + Unpin> Socket for S {}
+
+async fn send_each(mut socket: impl Socket) -> Result<()> {
     while let Some(message) = socket.next().await {
         match message? {
             message @ (Message::Text(_) | Message::Binary(_)) => socket.send(message).await?,
@@ -43,30 +53,19 @@ async fn send_each(mut socket: WebSocketStream<TcpStream>) -> Result<()> {
     Ok(())
 }
 
-/// Feeds while there is something to read, and flushes when there is nothing.
-async fn feed_and_flush(mut socket: WebSocketStream<TcpStream>) -> Result<()> {
-    loop {
-        let mut next = socket.next().await;
-        if next.is_none() {
-            return Ok(());
+/// What was fed is flushed when the next read has to wait.
+async fn feed_each(mut socket: impl Socket) -> Result<()> {
+    while let Some(message) = socket.next().await {
+        match message? {
+            message @ (Message::Text(_) | Message::Binary(_)) => socket.feed(message).await?,
+            Message::Close(_) => break,
+            Message::Ping(_) | Message::Pong(_) => {}
         }
-        while let Some(message) = next {
-            match message? {
-                message @ (Message::Text(_) | Message::Binary(_)) => socket.feed(message).await?,
-                Message::Close(_) => return Ok(()),
-                Message::Ping(_) | Message::Pong(_) => {}
-            }
-            next = poll_fn(|cx| match socket.poll_next_unpin(cx) {
-                Poll::Ready(item) => Poll::Ready(item),
-                Poll::Pending => Poll::Ready(None),
-            })
-            .await;
-        }
-        socket.flush().await?;
     }
+    Ok(())
 }
 
-async fn handshake(mut stream: TcpStream) -> Result<TcpStream> {
+async fn handshake(stream: &mut TcpStream, deflate: bool) -> Result<Option<DeflateConfig>> {
     let mut buffer = BytesMut::with_capacity(4096);
     loop {
         if stream.read_buf(&mut buffer).await? == 0 {
@@ -74,8 +73,11 @@ async fn handshake(mut stream: TcpStream) -> Result<TcpStream> {
         }
         if let Some((request, _)) = parse_request(&buffer)? {
             let accept_key = generate_accept_key(request.key);
-            stream.write_all(&build_response(&accept_key, None, None)).await?;
-            return Ok(stream);
+            let offer = request.extensions.filter(|_| deflate);
+            let agreed = offer.and_then(|offer| negotiate_server_deflate(offer, &DeflateConfig::default()));
+            let extensions = agreed.as_ref().map(DeflateNegotiation::to_response_header);
+            stream.write_all(&build_response(&accept_key, None, extensions.as_deref())).await?;
+            return Ok(agreed.map(|agreed| agreed.config));
         }
     }
 }

@@ -29,6 +29,7 @@ pub enum Kind {
 }
 
 /// A named way to serve, before it is given a scenario.
+#[derive(Clone, Copy)]
 pub struct Way {
     /// The name in the table.
     pub name: &'static str,

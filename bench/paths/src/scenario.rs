@@ -57,7 +57,8 @@ impl Scenario {
         wire
     }
 
-    fn payloads(&self) -> impl Iterator<Item = Vec<u8>> {
+    /// The payloads of the messages.
+    pub fn payloads(&self) -> impl Iterator<Item = Vec<u8>> + use<> {
         let line = "{\"from\":\"stentor\",\"text\":\"a line of chat as people write them\"} ";
         let &Self { messages, payload, text, .. } = self;
         (0..messages).map(move |message| {
