@@ -218,6 +218,7 @@ impl Client {
             inbound,
             subprotocol: subprotocol.and_then(|name| name.to_str().ok()).map(Into::into),
             about: None,
+            registry: None,
         };
         Ok(WebSocket::new(Shared::new(opened, false)))
     }

@@ -66,6 +66,7 @@ mod handshake;
 mod hooks;
 mod id;
 mod proxy_protocol;
+mod registry;
 mod rejection;
 mod request;
 mod server;

@@ -83,6 +83,7 @@ impl WebSocket {
             peer_addr: None,
             subprotocol: None,
             about: None,
+            registry: None,
         };
         Self::new(Shared::new(opened, false))
     }

@@ -215,6 +215,7 @@ fn open(inner: Box<Inner>) -> Result<WebSocket> {
         peer_addr: source.peer,
         subprotocol: acceptance.subprotocol.map(String::into_boxed_str),
         about,
+        registry: None,
     };
     Ok(WebSocket::new(match slot {
         Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
