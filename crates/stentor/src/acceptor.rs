@@ -1,33 +1,25 @@
 //! How a server answers what arrives on one byte stream, whatever it listens on.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode};
-use stentor_proto::handshake::{
-    Acceptance, HandshakeError, Incoming, Offer, OriginPolicy, Progress, ServerHandshake, error_response,
-};
+use bytes::Bytes;
+use http::{Request, Response};
+use stentor_proto::handshake::{Acceptance, OriginPolicy};
 use stentor_proto::{Config, Versions};
 
-use crate::error::{HandshakeFailure, Result};
-use crate::forwarded::{Source, TrustedProxies};
-use crate::handler::{BoxError, HandlerOutput, Panicked, catch_panic};
-use crate::handshake;
-use crate::hooks::{BoxFuture, Hooks, Refusal};
-use crate::proxy_protocol;
+use crate::connections::Connections;
+use crate::error::Result;
+use crate::forwarded::TrustedProxies;
+use crate::handler::{BoxError, HandlerOutput};
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;
-use crate::shared::{HandlerFailure, drive};
-use crate::slot::Slot;
+use crate::settings::Settings;
+use crate::shutdown::Shutdown;
 use crate::socket::WebSocket;
 use crate::transport::{Io, Transport};
 use crate::upgrade::Upgrade;
-
-type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
-type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 
 /// A server's settings without its listener: turns byte streams into connections.
 ///
@@ -52,36 +44,45 @@ type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct Acceptor {
-    config: Arc<Config>,
-    versions: Versions,
-    origins: Arc<OriginPolicy>,
-    hooks: Hooks,
-    proxies: Option<Arc<TrustedProxies>>,
-    keep_uri: bool,
-    http: Option<HttpHook>,
-    on_error: Option<ErrorHook>,
+    settings: Settings,
 }
 
 impl Acceptor {
     /// The default settings: safe limits, no subprotocol, browsers' pages of the same origin only.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            config: Arc::default(),
-            versions: Versions::default(),
-            origins: Arc::default(),
-            hooks: Hooks::new(),
-            proxies: None,
-            keep_uri: false,
-            http: None,
-            on_error: None,
-        }
+        Self { settings: Settings::new() }
+    }
+
+    /// The settings alone.
+    pub(crate) fn into_settings(self) -> Settings {
+        self.settings
+    }
+
+    /// Reads the opening handshake of a connection from `peer`.
+    pub(crate) async fn accept_from(
+        &self,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+    ) -> Result<Option<Upgrade>> {
+        self.settings.open(transport, peer, None).await
+    }
+
+    /// The switch that takes a server down.
+    pub(crate) fn shutdown(&self) -> Shutdown {
+        self.settings.shutdown.clone()
+    }
+
+    /// The open connections, of this acceptor and its clones.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.settings.connections.clone()
     }
 
     /// Sets the limits, deadlines and habits of the connections.
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
+        self.settings.config = config.into();
         self
     }
 
@@ -126,7 +127,7 @@ impl Acceptor {
         T: Clone + Send + Sync + 'static,
         R: Into<Rejection>,
     {
-        self.hooks.set_authorize(hook);
+        self.settings.hooks.set_authorize(hook);
         self
     }
 
@@ -134,7 +135,7 @@ impl Acceptor {
     /// chosen; when it offers none of them, none is.
     #[must_use]
     pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.hooks.subprotocols = names.into_iter().map(Into::into).collect();
+        self.settings.hooks.subprotocols = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -157,7 +158,7 @@ impl Acceptor {
         mut self,
         hook: impl Fn(&UpgradeRequest) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        self.hooks.subprotocol = Some(Arc::new(hook));
+        self.settings.hooks.subprotocol = Some(Arc::new(hook));
         self
     }
 
@@ -165,7 +166,7 @@ impl Acceptor {
     /// default it is accepted without one, and fails by itself if it insists (RFC 6455 §4.1).
     #[must_use]
     pub fn require_subprotocol(mut self) -> Self {
-        self.hooks.subprotocol_required = true;
+        self.settings.hooks.subprotocol_required = true;
         self
     }
 
@@ -186,36 +187,36 @@ impl Acceptor {
         mut self,
         hook: impl Fn(&UpgradeRequest, &mut Acceptance) + Send + Sync + 'static,
     ) -> Self {
-        self.hooks.response = Some(Arc::new(hook));
+        self.settings.hooks.response = Some(Arc::new(hook));
         self
     }
 
     /// Trusts these proxies to tell whom they speak for. By default nobody is trusted.
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
-        self.proxies = Some(Arc::new(proxies));
+        self.settings.proxies = Some(Arc::new(proxies));
         self
     }
 
-    /// Keeps the target of each request for [`WebSocket::uri`]: some 150 bytes and its length for
-    /// each connection. By default it is forgotten with the rest of the request.
+    /// Keeps the target of each request for [`WebSocket::uri`]: 120 bytes and its length for each
+    /// connection. By default it is forgotten with the rest of the request.
     #[must_use]
     pub fn keep_uri(mut self) -> Self {
-        self.keep_uri = true;
+        self.settings.keep_uri = true;
         self
     }
 
     /// Sets the protocol versions accepted; version 13 only by default.
     #[must_use]
     pub fn versions(mut self, versions: Versions) -> Self {
-        self.versions = versions;
+        self.settings.versions = versions;
         self
     }
 
     /// Sets the origins whose pages may connect from a browser; the server's own only by default.
     #[must_use]
     pub fn origins(mut self, policy: OriginPolicy) -> Self {
-        self.origins = Arc::new(policy);
+        self.settings.origins = Arc::new(policy);
         self
     }
 
@@ -226,7 +227,7 @@ impl Acceptor {
     where
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {
-        self.http = Some(Arc::new(move |request| Box::pin(hook(request))));
+        self.settings.http = Some(Arc::new(move |request| Box::pin(hook(request))));
         self
     }
 
@@ -234,7 +235,7 @@ impl Acceptor {
     /// nobody is.
     #[must_use]
     pub fn on_error(mut self, hook: impl Fn(Option<SocketAddr>, BoxError) + Send + Sync + 'static) -> Self {
-        self.on_error = Some(Arc::new(hook));
+        self.settings.on_error = Some(Arc::new(hook));
         self
     }
 
@@ -257,8 +258,19 @@ impl Acceptor {
         F: Future<Output: HandlerOutput>,
     {
         let transport = Transport::Boxed(Box::new(io));
-        self.serve_transport(transport, None, async |upgrade: Upgrade| accept_for(upgrade, handler).await)
-            .await
+        // Boxed, so that what the handshake needs is given back when it is over.
+        match Box::pin(self.settings.open(transport, None, None)).await {
+            Ok(None) => {}
+            Ok(Some(upgrade)) => {
+                let handler = async |upgrade: Upgrade| accept_for(upgrade, handler).await;
+                self.settings.serve_upgrade(upgrade, handler).await;
+            }
+            Err(error) => {
+                self.settings.report(None, error.to_string().into());
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Reads the opening handshake from a byte stream; `None` when it was a plain HTTP request,
@@ -272,152 +284,7 @@ impl Acceptor {
     ///
     /// Dropping the future drops the connection.
     pub async fn accept(&self, io: impl Io) -> Result<Option<Upgrade>> {
-        self.accept_transport(Transport::Boxed(Box::new(io)), None).await
-    }
-
-    /// Serves one connection, telling the hook what goes wrong.
-    pub(crate) async fn serve_transport<H, F>(
-        &self,
-        transport: Transport,
-        peer_addr: Option<SocketAddr>,
-        handler: H,
-    ) -> Result<()>
-    where
-        H: FnOnce(Upgrade) -> F,
-        F: Future<Output: HandlerOutput>,
-    {
-        // Boxed, so that what the handshake needs is given back when it is over.
-        let mut upgrade = match Box::pin(self.accept_transport(transport, peer_addr)).await {
-            Ok(Some(upgrade)) => upgrade,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                let told = error.to_string();
-                self.report(peer_addr, told.into());
-                return Err(error);
-            }
-        };
-        let slot = Arc::new(Slot::new());
-        upgrade.driven_through(&slot);
-        // Boxed as well, so that it is held once, however often the futures around it are moved.
-        let handler = Box::pin(async move { handler(upgrade).await.into_result() });
-        match drive(&slot, handler).await {
-            Ok(()) => {}
-            Err(HandlerFailure::Error(error)) => self.report(peer_addr, error),
-            Err(HandlerFailure::Panic) => self.report(peer_addr, "the handler panicked".into()),
-        }
-        Ok(())
-    }
-
-    /// Reads the opening handshake within its deadline, asks the hooks, and refuses whom they or
-    /// the rules refuse.
-    pub(crate) async fn accept_transport(
-        &self,
-        mut transport: Transport,
-        peer_addr: Option<SocketAddr>,
-    ) -> Result<Option<Upgrade>> {
-        let mut inbound = BytesMut::new();
-        let mut source = Source::direct(peer_addr);
-        let arriving = self.arrive(&mut transport, &mut source, &mut inbound);
-        let incoming = match tokio::time::timeout(self.config.handshake.timeout, arriving).await {
-            Ok(Ok(Ok(incoming))) => incoming,
-            Ok(Ok(Err(error))) => return self.refuse(transport, error).await,
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => return self.refuse(transport, HandshakeError::TimedOut).await,
-        };
-        let offer = match (incoming, &self.http) {
-            (Incoming::Upgrade(offer), _) => offer,
-            (Incoming::Plain(_), None) => {
-                return self.refuse(transport, HandshakeError::UpgradeRequired).await;
-            }
-            (Incoming::Plain(request), Some(hook)) => {
-                let method = request.method().clone();
-                let response = catch_panic(async { hook(request).await }).await.unwrap_or_else(|Panicked| {
-                    self.report(peer_addr, "the http hook panicked".into());
-                    error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
-                });
-                handshake::answer(transport, &response, &method, self.config.write_timeout).await?;
-                return Ok(None);
-            }
-        };
-        match self.decide(offer, source).await {
-            Ok((request, acceptance)) => {
-                let config = Arc::clone(&self.config);
-                Ok(Some(Upgrade::new(request, transport, inbound, config, acceptance, self.keep_uri)))
-            }
-            Err(Refusal { rejection, panicked }) => {
-                if let Some(hook) = panicked {
-                    self.report(peer_addr, format!("the {hook} hook panicked").into());
-                }
-                let response: Response<Bytes> = rejection.clone().into();
-                handshake::answer(transport, &response, &Method::GET, self.config.write_timeout).await?;
-                Err(HandshakeFailure::Rejected(rejection).into())
-            }
-        }
-    }
-
-    /// Reads all that comes before a request's answer, and notes where it comes from.
-    async fn arrive(
-        &self,
-        transport: &mut Transport,
-        source: &mut Source,
-        inbound: &mut BytesMut,
-    ) -> io::Result<Result<Incoming, HandshakeError>> {
-        if self.proxies.as_ref().is_some_and(|proxies| proxies.expects_proxy_header(source.client))
-            && let Some(client) = proxy_protocol::read(transport).await?
-        {
-            source.client = Some(client.ip());
-        }
-        self.read_request(transport, inbound).await
-    }
-
-    /// Asks the hooks about a request that is in order.
-    async fn decide(
-        &self,
-        offer: Offer,
-        mut source: Source,
-    ) -> Result<(UpgradeRequest, Acceptance), Refusal> {
-        if let Some(proxies) = &self.proxies {
-            let client = proxies.client(source.client, offer.request().headers());
-            source.client = client.map_err(|_| {
-                let message = "what the proxy forwards cannot be read";
-                Rejection::new(StatusCode::BAD_REQUEST, message)
-            })?;
-        }
-        let request = UpgradeRequest::new(offer, source);
-        self.hooks.decide(request, self.config.handshake.authorize_timeout).await
-    }
-
-    async fn read_request(
-        &self,
-        transport: &mut Transport,
-        inbound: &mut BytesMut,
-    ) -> io::Result<Result<Incoming, HandshakeError>> {
-        let mut handshake = ServerHandshake::new(self.config.handshake)
-            .versions(self.versions)
-            .origins(Arc::clone(&self.origins));
-        loop {
-            if handshake::read(transport, inbound).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            match handshake.receive(inbound) {
-                Ok(Progress::NeedMore(more)) => handshake = more,
-                Ok(Progress::Done(incoming)) => return Ok(Ok(incoming)),
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-    }
-
-    async fn refuse<T>(&self, transport: Transport, error: HandshakeError) -> Result<T> {
-        // The method is unknown or not to be trusted; a body does no harm even to HEAD, because
-        // the connection ends behind it.
-        handshake::answer(transport, &error.response(), &Method::GET, self.config.write_timeout).await?;
-        Err(HandshakeFailure::Offer(error).into())
-    }
-
-    fn report(&self, peer_addr: Option<SocketAddr>, error: BoxError) {
-        if let Some(hook) = &self.on_error {
-            hook(peer_addr, error);
-        }
+        self.accept_from(Transport::Boxed(Box::new(io)), None).await
     }
 }
 
@@ -440,9 +307,9 @@ impl Default for Acceptor {
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor")
-            .field("config", &self.config)
-            .field("origins", &self.origins)
-            .field("subprotocols", &self.hooks.subprotocols)
+            .field("config", &self.settings.config)
+            .field("origins", &self.settings.origins)
+            .field("subprotocols", &self.settings.hooks.subprotocols)
             .finish_non_exhaustive()
     }
 }

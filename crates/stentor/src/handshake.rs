@@ -68,7 +68,8 @@ pub(crate) async fn answer(
     // Dropping a socket that holds unread bytes resets it, which can destroy the answer before the
     // peer has read it. So what it still sends is read and thrown away, for a while.
     let _ = tokio::time::timeout(LINGER, async {
-        let mut waste = BytesMut::with_capacity(4096);
+        // Small, because thousands may be refused at the same time.
+        let mut waste = BytesMut::with_capacity(512);
         while read(&mut transport, &mut waste).await.is_ok_and(|len| len > 0) {
             waste.clear();
         }

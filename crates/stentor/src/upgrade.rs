@@ -11,11 +11,13 @@ use stentor_proto::Config;
 use stentor_proto::handshake::{Acceptance, Offer, error_response};
 
 use crate::about::About;
+use crate::connections::Connections;
 use crate::driver::now;
 use crate::error::{HandshakeFailure, Result};
 use crate::handshake;
 use crate::request::{UpgradeRequest, context_of};
 use crate::shared::{Opened, Shared};
+use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
 use crate::transport::Transport;
@@ -50,11 +52,18 @@ struct Inner {
     request: UpgradeRequest,
     client: Unanswered,
     inbound: BytesMut,
-    config: Arc<Config>,
     acceptance: Acceptance,
-    keep_uri: bool,
+    terms: Terms,
     /// Where to put the connection when a task waits for it to drive it.
     slot: Option<Arc<Slot<Arc<Shared>>>>,
+}
+
+/// What a connection has from its server.
+pub(crate) struct Terms {
+    pub(crate) config: Arc<Config>,
+    pub(crate) keep_uri: bool,
+    pub(crate) connections: Connections,
+    pub(crate) shutdown: Shutdown,
 }
 
 /// A client that waits for its answer, and gets one even if it is forgotten.
@@ -81,13 +90,11 @@ impl Upgrade {
         request: UpgradeRequest,
         transport: Transport,
         inbound: BytesMut,
-        config: Arc<Config>,
         acceptance: Acceptance,
-        keep_uri: bool,
+        terms: Terms,
     ) -> Self {
         let client = Unanswered(transport);
-        let slot = None;
-        Self { inner: Box::new(Inner { request, client, inbound, config, acceptance, keep_uri, slot }) }
+        Self { inner: Box::new(Inner { request, client, inbound, acceptance, terms, slot: None }) }
     }
 
     /// The connection, once accepted, is driven by a task that looks for it in `slot`.
@@ -158,7 +165,7 @@ impl Upgrade {
     /// Uses `config` for this connection, in place of the server's.
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.inner.config = config.into();
+        self.inner.terms.config = config.into();
         self
     }
 
@@ -195,16 +202,17 @@ impl Upgrade {
     ///
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
-        let Inner { request, mut client, config, .. } = *self.inner;
+        let Inner { request, mut client, terms, .. } = *self.inner;
         let transport = client.take();
         let method = request.request().method();
-        handshake::answer(transport, &response, method, config.write_timeout).await
+        handshake::answer(transport, &response, method, terms.config.write_timeout).await
     }
 }
 
 /// Opens the connection, with the answer as the first that leaves.
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
-    let Inner { request, mut client, inbound, config, acceptance, keep_uri, slot } = *inner;
+    let Inner { request, mut client, inbound, acceptance, terms, slot } = *inner;
+    let Terms { config, keep_uri, connections, shutdown } = terms;
     let (offer, source, context) = request.into_parts();
     let about = About::new(context, keep_uri.then(|| offer.request().uri()), source);
     let connection = offer.accept(&acceptance, config, now()).map_err(HandshakeFailure::Accept)?;
@@ -215,12 +223,14 @@ fn open(inner: Box<Inner>) -> Result<WebSocket> {
         peer_addr: source.peer,
         subprotocol: acceptance.subprotocol.map(String::into_boxed_str),
         about,
-        registry: None,
+        registry: Some(Arc::clone(connections.registry())),
     };
-    Ok(WebSocket::new(match slot {
+    let shared = match slot {
         Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
         None => Shared::new(opened, false),
-    }))
+    };
+    shutdown.late_comer(&shared);
+    Ok(WebSocket::new(shared))
 }
 
 impl fmt::Debug for Upgrade {
