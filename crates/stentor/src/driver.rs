@@ -11,11 +11,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::BytesMut;
-use stentor_proto::{CloseCode, Connection, Event, Failure, Message, Misuse, Prepared, Teardown};
+use bytes::{BufMut as _, BytesMut};
+use stentor_proto::{CloseCode, CloseFrame, Connection, Event, Failure, Message, Misuse, Prepared, Teardown};
 
 use crate::buffers;
 use crate::error::{Error, Result};
@@ -73,6 +74,10 @@ pub(crate) struct Core {
     pub(crate) handles: usize,
     /// Nobody will read any more, so messages are dropped.
     pub(crate) discarding: bool,
+    /// What to close with as soon as the reader waits and nothing is there for it.
+    farewell: Option<Arc<CloseFrame>>,
+    /// The task is to end, whatever the handler does.
+    pub(crate) killed: bool,
 }
 
 /// Who takes the turns.
@@ -117,6 +122,8 @@ impl Core {
             driver,
             handles: 1,
             discarding: false,
+            farewell: None,
+            killed: false,
         }
     }
 
@@ -371,6 +378,21 @@ impl Core {
         }
     }
 
+    /// Closes the connection as soon as its reader waits for a message and none has arrived, so that
+    /// what has arrived is still answered.
+    pub(crate) fn retire(&mut self, farewell: Arc<CloseFrame>) {
+        self.farewell = Some(farewell);
+        self.wake_driver();
+    }
+
+    fn take_leave(&mut self, cx: &mut Context<'_>) {
+        if let Some(farewell) = self.farewell.take() {
+            // What cannot be sent is refused when it is chosen.
+            let _ = self.close(farewell.code, farewell.reason.as_str());
+            self.write(cx);
+        }
+    }
+
     /// From now on messages are dropped.
     pub(crate) fn discard(&mut self) {
         self.discarding = true;
@@ -425,7 +447,13 @@ impl Core {
             match self.read(cx) {
                 Poll::Ready(()) if waited_for && self.wake_reader() => break true,
                 Poll::Ready(()) if !unwritten => {}
-                Poll::Ready(()) | Poll::Pending => break false,
+                Poll::Ready(()) => break false,
+                Poll::Pending => {
+                    if waited_for {
+                        self.take_leave(cx);
+                    }
+                    break false;
+                }
             }
         };
         if self.connection.is_inflating() && matches!(self.reader, Reader::Task(_)) {
@@ -498,7 +526,7 @@ impl Core {
             return Poll::Pending;
         }
         let limit = self.make_room();
-        match self.transport.poll_read(cx, &mut self.inbound, limit) {
+        match self.transport.poll_read(cx, &mut (&mut self.inbound).limit(limit)) {
             Poll::Pending => {
                 self.give_back();
                 return Poll::Pending;

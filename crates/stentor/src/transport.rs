@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BufMut as _, BytesMut};
+use bytes::{Buf, BufMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -35,15 +35,12 @@ impl Transport {
         }
     }
 
-    /// Reads into the room that `buffer` has, at most `limit` bytes; 0 bytes mean the end.
+    /// Reads into the room that `buffer` has; 0 bytes mean the end.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
-        limit: usize,
+        buffer: &mut impl BufMut,
     ) -> Poll<io::Result<usize>> {
-        let mut buffer = buffer.limit(limit);
-        let buffer = &mut buffer;
         // The future reads at most once and keeps nothing between polls, so it need not be kept.
         match self {
             Self::Tcp(tcp) => std::pin::pin!(tcp.read_buf(buffer)).poll(cx),
