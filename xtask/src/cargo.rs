@@ -11,7 +11,8 @@ use crate::workspace::{COMPILE_LIMIT, cargo, root};
 const QUICK: Duration = Duration::from_secs(120);
 
 pub(crate) fn fmt() -> Result {
-    process::run(cargo().args(["fmt", "--all", "--check"]), QUICK)
+    process::run(cargo().args(["fmt", "--all", "--check"]), QUICK)?;
+    process::run(cargo().current_dir(root().join("bench")).args(["fmt", "--all", "--check"]), QUICK)
 }
 
 pub(crate) fn clippy() -> Result {
