@@ -152,7 +152,8 @@ impl End {
         let mut any = false;
         loop {
             let Some(mut transmit) = self.connection.poll_transmit() else {
-                if self.connection.has_work() {
+                if self.connection.has_transmit() {
+                    // A long message is being compressed, with pauses.
                     continue;
                 }
                 break;

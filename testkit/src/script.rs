@@ -157,7 +157,8 @@ impl Peer {
         let mut left = len;
         while left > 0 {
             let Some(mut transmit) = self.connection.poll_transmit() else {
-                if self.connection.has_work() {
+                if self.connection.has_transmit() {
+                    // A long message is being compressed, with pauses.
                     continue;
                 }
                 break;
@@ -207,6 +208,12 @@ impl Peer {
     #[track_caller]
     pub fn expect_ping(&mut self, payload: impl AsRef<[u8]>) -> &mut Self {
         self.expect_event(&Event::Ping(payload.as_ref().to_vec().into()))
+    }
+
+    /// Whether the next event is a Pong.
+    #[must_use]
+    pub fn next_event_is_pong(&self) -> bool {
+        matches!(self.events.front(), Some(Event::Pong(_)))
     }
 
     /// The next event must be a Pong; its payload and round-trip time.

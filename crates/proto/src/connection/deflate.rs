@@ -81,16 +81,7 @@ struct Begun {
 
 impl Codec {
     pub(super) fn new(role: Role, params: DeflateParams, settings: &Deflate) -> Self {
-        let server = (
-            params.server_context_takeover && settings.server_context_takeover,
-            params.server_max_window_bits.min(settings.server_max_window_bits),
-        );
-        let client = (
-            params.client_context_takeover && settings.client_context_takeover,
-            params.client_max_window_bits.min(settings.client_max_window_bits),
-        );
-        // Our own compressor may remember less than was agreed on; the peer's does as it may.
-        let (takeover, window_bits) = if role == Role::Server { server } else { client };
+        let (takeover, window_bits) = settings.own(role, params);
         let decoder = match role {
             Role::Server => Decoder::new(params.client_context_takeover, params.client_max_window_bits),
             Role::Client => Decoder::new(params.server_context_takeover, params.server_max_window_bits),

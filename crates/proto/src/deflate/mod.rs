@@ -9,17 +9,12 @@
 //!
 //! # Memory
 //!
-//! What a connection holds between messages is decided by the parameters (RFC 7692 §7.1):
-//!
-//! | direction | with context takeover | without |
-//! |---|---|---|
-//! | sent | an encoder: 4 · 2^window + 7 · 2^(`mem_level` + 6) + 134 KiB, from the first compressed message on | nothing |
-//! | received | the last bytes received, at most 2^window | nothing |
-//!
-//! The encoder's constant is the size of zlib-rs's hash table (128 KiB) and state. Everything else
-//! is taken from a `pool` that the connections of a thread share, for the time of one message: an
-//! encoder where nothing is taken over, a decoder (47 KiB) always. With takeover the decoder is told
-//! the last bytes of the connection first, which costs a copy of at most one window.
+//! What a connection holds between messages is decided by the parameters (RFC 7692 §7.1), and told
+//! by [`Deflate::max_memory`]: with context takeover an encoder, from the first compressed message
+//! on, and the last bytes received, at most the peer's window; without, nothing. Everything else is
+//! taken from a `pool` that the connections of a thread share, for the time of one message: an
+//! encoder where nothing is taken over, a decoder always. With takeover the decoder is told the last
+//! bytes of the connection first, which costs a copy of at most one window.
 //!
 //! With [`Deflate::release_after`] a connection that compresses nothing for a while gives its
 //! encoder back. The next message is then compressed without looking back, which a compressor may
@@ -30,6 +25,7 @@ mod compress;
 mod decoder;
 mod encoder;
 mod history;
+mod memory;
 mod offer;
 mod parameters;
 mod params;
