@@ -1,6 +1,7 @@
 //! The protocol core under the smallest possible drive loop: what it costs apart from everything
 //! around it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,11 +19,32 @@ pub(super) fn ways() -> Vec<Way> {
     let ours = |name, task, open| Way { name, kind: Kind::Ours, task, open };
     vec![
         ours("stentor-proto alone", Task::Echo, |s| Served::echo(s, echo)),
+        ours("stentor-proto alone, one by one", Task::Echo, |s| Served::echo(s, echo_one_by_one)),
         ours("stentor-proto alone", Task::Decode, |s| Served::decode(s, decode)),
     ]
 }
 
 async fn echo(mut transport: Transport) {
+    let mut connection = Connection::server(Arc::new(Config::default()), Instant::now());
+    let mut buffer = BytesMut::new();
+    let mut messages = VecDeque::new();
+    loop {
+        let now = read(&mut transport, &mut buffer).await;
+        while !buffer.is_empty() {
+            connection.receive_messages(&mut buffer, now, &mut messages);
+            if messages.is_empty() {
+                assert_eq!(connection.receive(&mut buffer, now), None);
+                break;
+            }
+            for message in messages.drain(..) {
+                connection.send(message).expect("an open connection with room");
+            }
+        }
+        write(&mut transport, &mut connection).await;
+    }
+}
+
+async fn echo_one_by_one(mut transport: Transport) {
     let mut connection = Connection::server(Arc::new(Config::default()), Instant::now());
     let mut buffer = BytesMut::new();
     loop {
@@ -31,21 +53,32 @@ async fn echo(mut transport: Transport) {
             let Event::Message(message) = event else { panic!("{event:?}") };
             connection.send(message).expect("an open connection with room");
         }
-        while let Some(mut bytes) = connection.poll_transmit() {
-            transport.write_buf(&mut bytes).await.expect("the transport never fails");
-        }
+        write(&mut transport, &mut connection).await;
     }
 }
 
 async fn decode(mut transport: Transport, seen: Seen) {
     let mut connection = Connection::server(Arc::new(Config::default()), Instant::now());
     let mut buffer = BytesMut::new();
+    let mut messages = VecDeque::new();
     loop {
         let now = read(&mut transport, &mut buffer).await;
-        while let Some(event) = connection.receive(&mut buffer, now) {
-            let Event::Message(message) = event else { panic!("{event:?}") };
-            seen.message(&message.into_bytes());
+        while !buffer.is_empty() {
+            connection.receive_messages(&mut buffer, now, &mut messages);
+            if messages.is_empty() {
+                assert_eq!(connection.receive(&mut buffer, now), None);
+                break;
+            }
+            for message in messages.drain(..) {
+                seen.message(&message.into_bytes());
+            }
         }
+    }
+}
+
+async fn write(transport: &mut Transport, connection: &mut Connection) {
+    while let Some(mut bytes) = connection.poll_transmit() {
+        transport.write_buf(&mut bytes).await.expect("the transport never fails");
     }
 }
 

@@ -133,3 +133,14 @@ impl<const N: usize> From<&[u8; N]> for Message {
         Self::from(bytes.as_slice())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_messages_apart_costs_no_more_room_around_them() {
+        assert_eq!(size_of::<Message>(), size_of::<Bytes>() + size_of::<u64>());
+        assert_eq!(size_of::<Option<Option<Message>>>(), size_of::<Message>());
+    }
+}

@@ -26,51 +26,70 @@ use bytes::Bytes;
 /// assert!(Utf8Bytes::try_from(vec![0xff]).is_err());
 /// ```
 #[derive(Clone, Default)]
-pub struct Utf8Bytes(Bytes);
+#[repr(C)]
+pub struct Utf8Bytes {
+    bytes: Bytes,
+    known: Known,
+}
+
+/// Leaves room behind the bytes of a text for what tells a [`Message`](crate::Message) from
+/// another, and an `Option` or a `Result` of one: standing there, in a word of its own, it moves
+/// together with the bytes instead of shifting them by a word, for which every move of a message
+/// just made would have to wait.
+#[derive(Clone, Copy, Default)]
+#[repr(u64)]
+enum Known {
+    #[default]
+    Utf8 = 0,
+}
 
 impl Utf8Bytes {
+    const fn known(bytes: Bytes) -> Self {
+        Self { bytes, known: Known::Utf8 }
+    }
+
     /// The empty text; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Bytes::new())
+        Self::known(Bytes::new())
     }
 
     /// A text that lives as long as the program; allocates nothing.
     #[must_use]
     pub const fn from_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+        Self::known(Bytes::from_static(text.as_bytes()))
     }
 
     /// `bytes` that a [`Utf8Validator`] has just found to be whole UTF-8.
     #[inline]
     pub(crate) fn from_validated(bytes: Bytes) -> Self {
         debug_assert!(is_utf8(&bytes));
-        Self(bytes)
+        Self::known(bytes)
     }
 
     /// The text. Checks the bytes again: see the type.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Every constructor has seen these bytes to be UTF-8.
-        simdutf8::basic::from_utf8(&self.0).unwrap_or_default()
+        simdutf8::basic::from_utf8(&self.bytes).unwrap_or_default()
     }
 
     /// The bytes of the text. Costs nothing.
     #[must_use]
     pub fn as_bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
     }
 
     /// The length in bytes. Costs nothing.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// Whether there is no text at all. Costs nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 }
 
@@ -90,7 +109,7 @@ impl AsRef<str> for Utf8Bytes {
 
 impl AsRef<[u8]> for Utf8Bytes {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 
@@ -103,20 +122,20 @@ impl Borrow<str> for Utf8Bytes {
 impl From<&str> for Utf8Bytes {
     /// Copies the text.
     fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
+        Self::known(Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
 impl From<String> for Utf8Bytes {
     /// Takes the string's buffer over.
     fn from(text: String) -> Self {
-        Self(Bytes::from(text.into_bytes()))
+        Self::known(Bytes::from(text.into_bytes()))
     }
 }
 
 impl From<Utf8Bytes> for Bytes {
     fn from(text: Utf8Bytes) -> Self {
-        text.0
+        text.bytes
     }
 }
 
@@ -131,7 +150,7 @@ impl TryFrom<Bytes> for Utf8Bytes {
     type Error = InvalidUtf8;
 
     fn try_from(bytes: Bytes) -> Result<Self, InvalidUtf8> {
-        if is_utf8(&bytes) { Ok(Self(bytes)) } else { Err(InvalidUtf8) }
+        if is_utf8(&bytes) { Ok(Self::known(bytes)) } else { Err(InvalidUtf8) }
     }
 }
 
@@ -145,7 +164,7 @@ impl TryFrom<Vec<u8>> for Utf8Bytes {
 
 impl PartialEq for Utf8Bytes {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.bytes == other.bytes
     }
 }
 
@@ -153,19 +172,19 @@ impl Eq for Utf8Bytes {}
 
 impl PartialEq<str> for Utf8Bytes {
     fn eq(&self, other: &str) -> bool {
-        self.0 == other.as_bytes()
+        self.bytes == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Utf8Bytes {
     fn eq(&self, other: &&str) -> bool {
-        self.0 == other.as_bytes()
+        self.bytes == other.as_bytes()
     }
 }
 
 impl PartialEq<String> for Utf8Bytes {
     fn eq(&self, other: &String) -> bool {
-        self.0 == other.as_bytes()
+        self.bytes == other.as_bytes()
     }
 }
 
@@ -178,7 +197,7 @@ impl PartialOrd for Utf8Bytes {
 impl Ord for Utf8Bytes {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         // The order of UTF-8 bytes is the order of the code points.
-        self.0.cmp(&other.0)
+        self.bytes.cmp(&other.bytes)
     }
 }
 

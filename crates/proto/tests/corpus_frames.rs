@@ -1,6 +1,8 @@
 //! The frame cases of `conformance/corpus/frames`, for both roles, with the bytes cut in every way
-//! that might matter: whole, one at a time, and at random.
+//! that might matter: whole, one at a time, and at random; and with messages taken one by one, and
+//! many at a time.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use stentor_proto::bytes::{Buf, BytesMut};
@@ -34,10 +36,10 @@ fn every_case_in_every_role_and_cut() {
     let mut failures = Vec::new();
     for case in &cases {
         for &role in &case.roles {
-            for cut in CUTS {
+            for (cut, batches) in CUTS.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
                 runs += 1;
-                if let Err(what) = run(case, role, cut) {
-                    failures.push(format!("{case} as {role:?}, {cut:?}: {what}"));
+                if let Err(what) = run(case, role, cut, batches) {
+                    failures.push(format!("{case} as {role:?}, {cut:?}, batches {batches}: {what}"));
                     break;
                 }
             }
@@ -54,17 +56,20 @@ struct Run {
     role: Role,
     now: Instant,
     inbox: BytesMut,
+    /// Whether messages are taken many at a time.
+    batches: bool,
     events: Vec<Event>,
     wire: Vec<u8>,
 }
 
-fn run(case: &Case, role: Role, cut: Cut) -> Result<(), String> {
+fn run(case: &Case, role: Role, cut: Cut, batches: bool) -> Result<(), String> {
     let now = Instant::now();
     let mut run = Run {
         connection: connection(role, case.config.clone(), now),
         role,
         now,
         inbox: BytesMut::new(),
+        batches,
         events: Vec::new(),
         wire: Vec::new(),
     };
@@ -93,7 +98,13 @@ impl Run {
             let (piece, rest) = bytes.split_at(len);
             bytes = rest;
             self.inbox.extend_from_slice(piece);
-            while let Some(event) = self.connection.receive(&mut self.inbox, self.now) {
+            loop {
+                if self.batches {
+                    let mut messages = VecDeque::new();
+                    self.connection.receive_messages(&mut self.inbox, self.now, &mut messages);
+                    self.events.extend(messages.into_iter().map(Event::Message));
+                }
+                let Some(event) = self.connection.receive(&mut self.inbox, self.now) else { break };
                 self.events.push(event);
                 self.write();
             }

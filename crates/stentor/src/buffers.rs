@@ -89,6 +89,9 @@ pub(crate) fn take_queue() -> VecDeque<Message> {
 /// Gives an empty queue back.
 pub(crate) fn give_queue(queue: VecDeque<Message>) {
     debug_assert!(queue.is_empty());
+    if queue.capacity() == 0 {
+        return;
+    }
     let _ = POOL.try_with(|pool| {
         let mut pool = pool.borrow_mut();
         if pool.queues.len() < KEPT {

@@ -23,9 +23,10 @@ use crate::error::{Error, Result};
 use crate::timer::Timer;
 use crate::transport::Transport;
 
-/// How many bytes of messages are taken from the transport while nobody asks for them, so that the
-/// Pings among them are answered. A message counts for its payload and its place in the queue.
-const READ_AHEAD: usize = 64 << 10;
+/// Once this many bytes of messages wait that nobody has asked for, no more is read; until then it
+/// is, so that the Pings among them are answered. A message counts for what it was on the wire and
+/// for its place in the queue. The last batch may be as large again.
+const READ_AHEAD: usize = 32 << 10;
 
 /// After this many reads in a row a turn ends, so that a peer that always has more to say holds up
 /// neither the deadlines nor the other tasks of the thread.
@@ -158,53 +159,38 @@ impl Core {
         }
     }
 
-    /// A message that is there already, or `None` when more has to be read first.
-    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
-    #[inline(always)]
-    pub(crate) fn next_message(&mut self) -> Option<Message> {
-        if !self.ahead.is_empty() {
-            return self.next_ahead();
-        }
-        self.decode()
-    }
-
-    #[inline(never)]
-    fn next_ahead(&mut self) -> Option<Message> {
-        let message = self.ahead.pop_front()?;
-        let was_full = self.ahead_size >= READ_AHEAD;
-        self.ahead_size -= counted_size(&message);
-        if self.ahead.is_empty() {
-            buffers::give_queue(std::mem::take(&mut self.ahead));
-        }
-        if was_full && self.ahead_size < READ_AHEAD {
-            self.wake_driver();
-        }
-        Some(message)
-    }
-
-    /// A message that is there already, for a reader who may not come again for a long time.
-    #[inline]
-    pub(crate) fn take_message(&mut self) -> Option<Message> {
-        let message = self.next_message()?;
-        if !self.is_driven() {
-            self.give_back();
-        }
-        Some(message)
-    }
-
-    /// The next message or the end, reading on when the caller takes the turns.
-    #[inline(never)]
-    pub(crate) fn poll_read_on(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+    /// Fills the empty queue of a reader with messages, reading on when the caller takes the turns;
+    /// `false` at the end.
+    pub(crate) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        taken: &mut VecDeque<Message>,
+    ) -> Poll<Result<bool>> {
         for _ in 0..READS {
-            if let Some(message) = self.take_message() {
-                return Poll::Ready(Ok(Some(message)));
+            // No further than to the next messages: what the reader answers to them goes before
+            // the answer to a Close frame behind them.
+            while self.ahead.is_empty() && self.decode() {}
+            if !self.ahead.is_empty() {
+                let was_full = self.ahead_size >= READ_AHEAD;
+                std::mem::swap(taken, &mut self.ahead);
+                self.ahead_size = 0;
+                if was_full {
+                    self.wake_driver();
+                }
+                if !self.is_driven() {
+                    // The caller may not come again for a long time.
+                    self.give_back();
+                }
+                return Poll::Ready(Ok(true));
             }
+            buffers::give_queue(std::mem::take(taken));
+            buffers::give_queue(std::mem::take(&mut self.ahead));
             if self.is_over() {
                 if !self.is_driven() && !self.is_flushed() {
                     // Nobody may call again, so the Close frame leaves now.
                     self.turn(cx);
                 }
-                return Poll::Ready(self.outcome().map(|()| None));
+                return Poll::Ready(self.outcome().map(|()| false));
             }
             if self.is_driven() {
                 self.wait_to_read(cx);
@@ -286,16 +272,32 @@ impl Core {
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
     pub(crate) fn try_send(&mut self, message: &mut Option<Message>) -> Result<bool> {
+        self.lend_buffer();
+        match message {
+            Some(small) if self.connection.send_copy(small) => {
+                *message = None;
+                Ok(true)
+            }
+            _ => self.try_send_other(message),
+        }
+    }
+
+    #[inline(never)]
+    fn try_send_other(&mut self, message: &mut Option<Message>) -> Result<bool> {
         if !self.connection.has_room() {
             return self.check_open().map(|()| false);
-        }
-        if self.connection.wants_buffer() {
-            self.connection.lend_buffer(buffers::take_write());
         }
         let Some(message) = message.take() else { return Ok(true) };
         match self.connection.send(message) {
             Ok(()) => Ok(true),
             Err(_) => Err(self.ended()),
+        }
+    }
+
+    #[inline]
+    fn lend_buffer(&mut self) {
+        if self.connection.wants_buffer() {
+            self.connection.lend_buffer(buffers::take_write());
         }
     }
 
@@ -305,9 +307,7 @@ impl Core {
         if !self.connection.has_room() {
             return Ok(None);
         }
-        if self.connection.wants_buffer() {
-            self.connection.lend_buffer(buffers::take_write());
-        }
+        self.lend_buffer();
         self.connection.send_prepared(message).map(Some).map_err(Error::from)
     }
 
@@ -351,7 +351,7 @@ impl Core {
             return error.into();
         }
         match self.connection.closed() {
-            Some(closed) => Error::Closed(closed.clone()),
+            Some(closed) => Error::Closed(Box::new(closed.clone())),
             None => Misuse::NotOpen.into(),
         }
     }
@@ -430,7 +430,7 @@ impl Core {
                 Poll::Ready(()) if waited_for && self.wake_reader() => break true,
                 Poll::Ready(()) => {}
                 Poll::Pending => {
-                    if waited_for {
+                    if waited_for && self.ahead.is_empty() {
                         self.take_leave(cx);
                     }
                     break false;
@@ -454,56 +454,47 @@ impl Core {
         }
     }
 
-    /// The next message of what was read.
-    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
-    #[inline(always)]
-    fn decode(&mut self) -> Option<Message> {
-        if self.pong_first {
-            return None;
-        }
-        loop {
-            match self.connection.receive(&mut self.inbound, self.now)? {
-                Event::Message(message) if !self.discarding => return Some(message),
-                event => {
-                    if !self.note(event) {
-                        return None;
-                    }
-                }
-            }
-        }
+    /// Decodes what was read, as far as there is room for messages that nobody has asked for.
+    fn read_ahead(&mut self) {
+        while self.ahead_size < READ_AHEAD && self.decode() {}
     }
 
-    /// Takes note of an event that is no message to hand out; says whether to decode on.
-    #[inline(never)]
-    fn note(&mut self, event: Event) -> bool {
-        match event {
-            Event::Message(_) => true,
-            Event::Ping(_) => {
-                // The Pong leaves before the next Ping is looked at, lest that replace it.
-                self.pong_first = true;
-                false
+    /// Decodes a batch of messages or, when none is next, something else. Says whether there was
+    /// anything.
+    fn decode(&mut self) -> bool {
+        if self.pong_first || self.inbound.is_empty() {
+            return false;
+        }
+        if self.ahead.capacity() == 0 {
+            self.ahead = buffers::take_queue();
+        }
+        let known = self.ahead.len();
+        self.connection.receive_messages(&mut self.inbound, self.now, &mut self.ahead);
+        if self.ahead.len() == known {
+            match self.connection.receive(&mut self.inbound, self.now) {
+                Some(Event::Message(message)) => self.ahead.push_back(message),
+                Some(event) => self.note(event),
+                None => return false,
             }
+        }
+        if self.discarding {
+            self.ahead.truncate(known);
+        }
+        self.ahead_size += self.ahead.range(known..).map(counted_size).sum::<usize>();
+        true
+    }
+
+    /// Takes note of an event that is no message.
+    #[inline(never)]
+    fn note(&mut self, event: Event) {
+        match event {
+            // The Pong leaves before the next Ping is looked at, lest that replace it.
+            Event::Ping(_) => self.pong_first = true,
             Event::Pong(pong) => {
                 self.pongs += u64::from(pong.round_trip.is_some());
                 self.wake_waiters();
-                true
             }
-            _ => {
-                self.wake_if_over();
-                false
-            }
-        }
-    }
-
-    /// Takes messages that nobody has asked for yet.
-    fn read_ahead(&mut self) {
-        while self.ahead_size < READ_AHEAD {
-            let Some(message) = self.decode() else { break };
-            self.ahead_size += counted_size(&message);
-            if self.ahead.capacity() == 0 {
-                self.ahead = buffers::take_queue();
-            }
-            self.ahead.push_back(message);
+            _ => self.wake_if_over(),
         }
     }
 

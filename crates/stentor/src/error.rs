@@ -30,7 +30,7 @@ pub enum Error {
     /// The call was not allowed; nothing was sent.
     Misuse(Misuse),
     /// The connection has ended.
-    Closed(Closed),
+    Closed(Box<Closed>),
     /// Time ran out.
     Timeout(Phase),
     /// The transport failed.

@@ -66,6 +66,7 @@ mod handler;
 mod handshake;
 mod hooks;
 mod id;
+mod intake;
 mod limits;
 mod listener;
 mod opening;

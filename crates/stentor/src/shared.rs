@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -77,41 +77,13 @@ impl Shared {
     /// Uses the connection's state. Nobody else can meanwhile, and no call waits inside.
     #[inline]
     pub(crate) fn with<R>(&self, use_it: impl FnOnce(&mut Core) -> R) -> R {
-        // What runs under the lock is this crate's code and wakers; nothing is left half done.
-        use_it(&mut self.core.lock().unwrap_or_else(PoisonError::into_inner))
+        use_it(&mut self.lock())
     }
 
-    /// The next message, or the end.
     #[inline]
-    pub(crate) fn poll_recv(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        match self.with(Core::take_message) {
-            Some(message) => Poll::Ready(Ok(Some(message))),
-            None => self.poll_read_on(cx),
-        }
-    }
-
-    #[inline(never)]
-    fn poll_read_on(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        let polled = self.with(|core| core.poll_read_on(cx));
-        if let Poll::Ready(Ok(None) | Err(_)) = polled {
-            // Nobody may call again, and the closing still has to be seen out.
-            self.hand_over();
-        }
-        polled
-    }
-
-    /// The next item of a stream, which ends behind its first error: `failed` remembers that.
-    pub(crate) fn poll_next(
-        self: &Arc<Self>,
-        cx: &mut Context<'_>,
-        failed: &mut bool,
-    ) -> Poll<Option<Result<Message>>> {
-        if *failed {
-            return Poll::Ready(None);
-        }
-        let next = ready!(self.poll_recv(cx)).transpose();
-        *failed = matches!(next, Some(Err(_)));
-        Poll::Ready(next)
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        // What runs under the lock is this crate's code and wakers; nothing is left half done.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Queues a message once there is room.
@@ -126,15 +98,10 @@ impl Shared {
 
     /// Queues a message once there is room, and sees to it that it leaves soon: at once when
     /// self-driven, else at the task's next turn.
-    #[inline]
-    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
-        self.with(|core| {
-            if message.is_some() && !core.try_send(message)? {
-                let sent = core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(())));
-                ready!(sent)?;
-            }
-            core.poll_depart(cx)
-        })
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
+    pub(crate) fn send(&self, message: Message) -> Send<'_> {
+        Send { shared: self, message: Some(message) }
     }
 
     /// Sees to it that what was queued leaves soon.
@@ -178,6 +145,11 @@ impl Shared {
             })
         })
         .await
+    }
+
+    /// Begins the closing handshake, if nobody has.
+    pub(crate) fn begin_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.with(|core| core.close(code, reason)).map_err(Error::from)
     }
 
     /// The closing handshake.
@@ -264,6 +236,29 @@ impl Drop for Shared {
         let core = self.core.get_mut().unwrap_or_else(PoisonError::into_inner);
         let connection = &core.connection;
         registry.leave(self.id, connection.closed().is_some() && connection.failure().is_none());
+    }
+}
+
+/// The future of [`Shared::send`]: written out, because it has to be inlined.
+pub(crate) struct Send<'a> {
+    shared: &'a Shared,
+    /// Until it is queued.
+    message: Option<Message>,
+}
+
+impl Future for Send<'_> {
+    type Output = Result<()>;
+
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Self { shared, message } = self.get_mut();
+        let mut core = shared.lock();
+        if message.is_some() && !core.try_send(message)? {
+            let sent = core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(())));
+            ready!(sent)?;
+        }
+        core.poll_depart(cx)
     }
 }
 

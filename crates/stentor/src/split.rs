@@ -11,6 +11,7 @@ use futures_sink::Sink;
 use stentor_proto::{CloseCode, CloseFrame, Closed, Message, Prepared};
 
 use crate::error::{Error, Result};
+use crate::intake::Intake;
 use crate::shared::Shared;
 
 /// Sends on a connection; clones may be used from any number of tasks at once.
@@ -48,9 +49,10 @@ impl Sender {
     /// # Cancel safety
     ///
     /// A message is queued whole or, when dropped while it waits for room, not at all.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<()> {
-        let mut message = Some(message.into());
-        std::future::poll_fn(|cx| self.shared.poll_send(cx, &mut message)).await
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
+    pub fn send(&self, message: impl Into<Message>) -> impl Future<Output = Result<()>> + Send {
+        self.shared.send(message.into())
     }
 
     /// Queues a message without waking the connection's task: it leaves with the next
@@ -170,14 +172,16 @@ impl Sink<Message> for Sender {
 
 /// Receives from a connection. After it is dropped, messages that arrive are dropped too.
 pub struct Receiver {
-    shared: Arc<Shared>,
-    /// The stream has yielded why the connection failed.
-    failed: bool,
+    intake: Intake,
 }
 
 impl Receiver {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, failed: false }
+    pub(crate) fn new(intake: Intake) -> Self {
+        Self { intake }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.intake.shared()
     }
 
     /// The next message, or `None` once the peer has closed.
@@ -189,36 +193,38 @@ impl Receiver {
     /// # Cancel safety
     ///
     /// Safe: a message is handed out whole or stays for the next call.
-    pub async fn recv(&mut self) -> Result<Option<Message>> {
-        std::future::poll_fn(|cx| self.shared.poll_recv(cx)).await
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>>> + Send {
+        self.intake.recv()
     }
 
     /// The Close frame that the peer sent, if it has.
     #[must_use]
     pub fn close_frame(&self) -> Option<CloseFrame> {
-        self.shared.with(|core| core.connection.close_received().cloned())
+        self.shared().with(|core| core.connection.close_received().cloned())
     }
 
     /// How the connection ended, once its end has begun.
     #[must_use]
     pub fn closed(&self) -> Option<Closed> {
-        self.shared.with(|core| core.connection.closed().cloned())
+        self.shared().with(|core| core.connection.closed().cloned())
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.shared.with(|core| {
+        self.shared().with(|core| {
             core.discard();
             core.wake_driver();
         });
-        self.shared.drop_handle();
+        self.shared().drop_handle();
     }
 }
 
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Receiver").field("peer_addr", &self.shared.peer_addr).finish_non_exhaustive()
+        f.debug_struct("Receiver").field("peer_addr", &self.shared().peer_addr).finish_non_exhaustive()
     }
 }
 
@@ -227,7 +233,6 @@ impl Stream for Receiver {
     type Item = Result<Message>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { shared, failed } = &mut *self;
-        shared.poll_next(cx, failed)
+        self.intake.poll_next(cx)
     }
 }

@@ -1,9 +1,11 @@
 //! The state machine of an open connection: what arrives, what is sent, how it ends.
 //!
 //! This module owns the [`Connection`] and its order of calls. Its parts: `receive` (frames become
-//! events, RFC 6455 §5), `send` (commands become frames), `closing` (§7), `keepalive` (§5.5.2) and
-//! `state`. It knows no socket, no task and no clock.
+//! events, RFC 6455 §5), `batch` (the same for whole messages, many at a time), `send` (commands
+//! become frames), `closing` (§7), `keepalive` (§5.5.2) and `state`. It knows no socket, no task and
+//! no clock.
 
+mod batch;
 mod closing;
 mod keepalive;
 mod receive;
@@ -127,26 +129,13 @@ impl Connection {
     /// 16 KiB of which only a part is there.
     ///
     /// It cannot fail: a violation is an [`Event::Violation`] and has queued its Close frame.
-    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
-    #[inline(always)]
+    ///
+    /// [`receive_messages`](Self::receive_messages) does the usual case many messages at a time.
     pub fn receive(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
         if bytes.is_empty() {
             return None;
         }
         self.liveness.heard(now);
-        if self.ending.is_none()
-            && let Some(message) = self.whole_message(bytes)
-        {
-            return Some(match message {
-                Ok(message) => Event::Message(message),
-                Err(error) => self.violated(error, bytes, now),
-            });
-        }
-        self.receive_other(bytes, now)
-    }
-
-    #[inline(never)]
-    fn receive_other(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
         if !self.is_receiving() {
             // §7.1.7: an endpoint that fails the connection "MUST NOT continue to attempt to
             // process data"; the same goes for what follows a Close frame (§5.5.1).

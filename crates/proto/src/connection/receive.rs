@@ -1,7 +1,7 @@
 //! Frames become events (RFC 6455 §5, §8.1).
 //!
-//! A message that is one frame, and is there whole, is unmasked, checked and split off where it
-//! lies. A frame of which only a part has arrived stays in the caller's buffer, its part unmasked
+//! A frame that is there whole is unmasked, checked and split off where it lies; many such messages
+//! at a time are the business of [`batch`](super::batch). A frame of which only a part has arrived stays in the caller's buffer, its part unmasked
 //! and checked at once, so that bad text fails inside a frame. Fragments, and single frames too
 //! large to wait for, are gathered by the [`Assembler`].
 
@@ -18,7 +18,7 @@ use crate::header::FrameHeader;
 use crate::mask::apply_mask;
 use crate::message::Message;
 use crate::opcode::Opcode;
-use crate::utf8::{Utf8Bytes, Utf8Validator, is_utf8};
+use crate::utf8::{Utf8Bytes, Utf8Validator};
 
 /// A frame larger than this is not waited for in the caller's buffer, but taken as it comes.
 const IN_PLACE_MAX: usize = 16 << 10;
@@ -50,6 +50,16 @@ impl Inbox {
         self.unfinished_since
     }
 
+    /// Whether a frame or a message is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.frame.is_some() || self.assembler.is_some()
+    }
+
+    /// Nothing is unfinished.
+    pub(super) fn finished(&mut self) {
+        self.unfinished_since = None;
+    }
+
     /// Forgets the unfinished message: nothing more will be looked at.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
@@ -67,46 +77,7 @@ enum Taken {
 }
 
 impl Connection {
-    /// The message at the front of `bytes`, if it is one whole frame: the usual case, on its own so
-    /// that it stays short. Anything else is left to [`next_event`](Self::next_event).
-    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
-    #[inline(always)]
-    pub(super) fn whole_message(&mut self, bytes: &mut BytesMut) -> Option<Result<Message, ProtocolError>> {
-        if self.inbox.frame.is_some() || self.inbox.assembler.is_some() {
-            return None;
-        }
-        let (header, header_len) = FrameHeader::decode(bytes, self.role.peer(), 0).ok()??;
-        let len = usize::try_from(header.payload_len).ok()?;
-        if !header.fin || len > self.config.max_frame_size || len > self.config.max_message_size {
-            return None;
-        }
-        if len > bytes.len() - header_len {
-            return None;
-        }
-        let text = match header.opcode {
-            Opcode::Text => true,
-            Opcode::Binary => false,
-            _ => return None,
-        };
-        bytes.advance(header_len);
-        // Unmasking and checking stand between splitting and freezing: the one has just written to
-        // memory in halves what the other reads as a whole, and would have to wait for.
-        let mut payload = bytes.split_to(len);
-        if let Some(key) = header.mask {
-            apply_mask(key, &mut payload, 0);
-        }
-        self.inbox.unfinished_since = None;
-        Some(if !text {
-            Ok(Message::Binary(payload.freeze()))
-        } else if is_utf8(&payload) {
-            Ok(Message::Text(Utf8Bytes::from_validated(payload.freeze())))
-        } else {
-            Err(ProtocolError::InvalidUtf8)
-        })
-    }
-
     /// The next event of `bytes`, or the rule they break.
-    #[inline(never)]
     pub(super) fn next_event(
         &mut self,
         bytes: &mut BytesMut,

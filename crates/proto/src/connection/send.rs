@@ -20,21 +20,44 @@ impl Connection {
     ///
     /// [`Misuse::NotOpen`] once a Close frame was sent or received; [`Misuse::OutboxFull`] when
     /// [`has_room`](Self::has_room) is false.
-    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
-    #[inline(always)]
     pub fn send(&mut self, message: Message) -> Result<(), Misuse> {
+        if self.send_copy(&message) {
+            return Ok(());
+        }
         self.check_sendable()?;
         match self.config.fragment_size {
             Some(size) if message.len() > size => {
                 self.push_fragments(message.opcode(), message.into_bytes(), size.max(1));
             }
-            _ if message.len() <= COPY_MAX => {
-                let mask = self.masking.key();
-                self.outbox.push_copy(mask, message.opcode(), message.payload());
-            }
             _ => self.push_frame(true, message.opcode(), message.into_bytes()),
         }
         Ok(())
+    }
+
+    /// Queues a copy of a message if it is small and nothing speaks against it, which is the usual
+    /// case of [`send`](Self::send), and cheaper. `false` means that nothing was done: `send` knows
+    /// what is to be done instead, or why nothing can be.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor_proto::{Config, Connection, Message};
+    ///
+    /// let mut server = Connection::server(Arc::new(Config::default()), Instant::now());
+    /// assert!(server.send_copy(&Message::from("hello")));
+    /// assert!(!server.send_copy(&Message::from(vec![0; 100_000])));
+    /// assert_eq!(server.queued(), 7);
+    /// ```
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
+    pub fn send_copy(&mut self, message: &Message) -> bool {
+        let len = message.len();
+        let in_one_frame = self.config.fragment_size.is_none_or(|size| len <= size);
+        let usual = len <= COPY_MAX && in_one_frame && self.ending.is_none() && self.has_room();
+        if usual {
+            let mask = self.masking.key();
+            self.outbox.push_copy(mask, message.opcode(), message.payload());
+        }
+        usual
     }
 
     /// Queues a message that was encoded before, sharing its bytes where the role allows.
