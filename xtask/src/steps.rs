@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, interop};
+use crate::{autobahn, browser, cargo, counts, interop};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: cargo::deny,
     },
     Step { name: "advisories", about: "no known vulnerability in a dependency", run: cargo::advisories },
+    Step {
+        name: "counts",
+        about: "instructions per message on the hot paths, at most 3 % more than on record",
+        run: counts::compare,
+    },
     Step { name: "interop-node", about: "node `ws` as client and as server", run: interop::node },
     Step {
         name: "interop-python",
@@ -42,12 +47,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "autobahn-server",
         about: "Autobahn|Testsuite against our server",
-        run: || autobahn::run(Role::Server, &autobahn::default_cases()),
+        run: || autobahn::run(Role::Server, &autobahn::usual_cases()),
     },
     Step {
         name: "autobahn-client",
         about: "Autobahn|Testsuite against our client",
-        run: || autobahn::run(Role::Client, &autobahn::default_cases()),
+        run: || autobahn::run(Role::Client, &autobahn::usual_cases()),
     },
 ];
 

@@ -4,7 +4,7 @@ mod fastwebsockets;
 mod tokio_tungstenite;
 mod tokio_websockets;
 
-use crate::row::Way;
+use stentor_paths::row::Way;
 
 /// Every peer's rows.
 #[must_use]

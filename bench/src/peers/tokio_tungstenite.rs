@@ -6,8 +6,8 @@ use std::task::Poll;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::row::{Kind, Seen, Served, Task, Way};
-use crate::transport::Transport;
+use stentor_paths::row::{Kind, Seen, Served, Task, Way};
+use stentor_paths::transport::Transport;
 
 pub(super) fn ways() -> Vec<Way> {
     let peer = |name, task, open| Way { name, kind: Kind::Peer, task, open };

@@ -4,8 +4,8 @@ use futures_util::{SinkExt, StreamExt};
 use tokio_websockets::{ServerBuilder, WebSocketStream};
 
 use super::tokio_tungstenite::ready_now;
-use crate::row::{Kind, Seen, Served, Task, Way};
-use crate::transport::Transport;
+use stentor_paths::row::{Kind, Seen, Served, Task, Way};
+use stentor_paths::transport::Transport;
 
 pub(super) fn ways() -> Vec<Way> {
     let peer = |name, task, open| Way { name, kind: Kind::Peer, task, open };

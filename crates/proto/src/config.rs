@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::deflate::Deflate;
+
 /// The limits, deadlines and habits of a connection.
 ///
 /// Start from [`Config::default`] and change what has to be different. A connection shares its
@@ -48,6 +50,8 @@ pub struct Config {
     /// Pings sent to a silent peer, and how long it has to answer; `None` sends none.
     /// Default: [`Keepalive::default`].
     pub keepalive: Option<Keepalive>,
+    /// Whether messages may be compressed, and how; both sides have to want it. Default: `None`.
+    pub deflate: Option<Deflate>,
     /// The limits of the opening handshake.
     pub handshake: HandshakeLimits,
 }
@@ -66,6 +70,7 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
             keepalive: Some(Keepalive::default()),
+            deflate: None,
             handshake: HandshakeLimits::default(),
         }
     }

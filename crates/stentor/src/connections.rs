@@ -85,6 +85,7 @@ impl Connections {
 
     /// Queues a message for all of them, encoded once. It waits for nobody: a connection whose
     /// outbox is full is passed over.
+    #[allow(clippy::must_use_candidate)] // What it says may be of no interest.
     pub fn broadcast(&self, message: &Prepared) -> Broadcast {
         self.broadcast_where(message, |_| true)
     }

@@ -46,10 +46,10 @@
 //! # Memory
 //!
 //! A connection holds a read or write buffer only while there is something in it: the buffers of a
-//! thread are shared by its connections. A received message of up to 16 KiB is a slice of the block
-//! it was read into, so a message that is *kept* pins at most 32 KiB; who keeps many small ones for
+//! thread are shared by its connections. A received message of up to 64 KiB is a slice of the block
+//! it was read into, so a message that is *kept* pins at most 64 KiB; who keeps many small ones for
 //! long copies them (`Message::from(message.as_bytes())`). Larger messages have a buffer of their
-//! own, as large as what has arrived, never as large as what a header promises.
+//! own, which grows with what has arrived, not with what a header promises.
 //!
 //! The protocol without I/O is [`proto`].
 
@@ -92,8 +92,8 @@ pub use http;
 pub use stentor_proto as proto;
 pub use stentor_proto::handshake::{Acceptance, OriginPolicy};
 pub use stentor_proto::{
-    CloseCode, CloseFrame, Closed, ClosedBy, Config, HandshakeLimits, Keepalive, Message, Misuse, Phase,
-    Prepared, ProtocolError, State, Utf8Bytes,
+    CloseCode, CloseFrame, Closed, ClosedBy, Config, Deflate, DeflateParams, HandshakeLimits, Keepalive,
+    Message, Misuse, Phase, Prepared, ProtocolError, State, Utf8Bytes,
 };
 
 pub use acceptor::Acceptor;

@@ -282,9 +282,15 @@ where
     let mut handler = Some(handler);
     let mut result = None;
     std::future::poll_fn(move |cx| {
-        for _ in 0..TURNS {
+        for round in 0..TURNS {
             match slot.get() {
-                Some(shared) => shared.with(|core| core.begin_turn(cx)),
+                Some(shared) => shared.with(|core| {
+                    if round == 0 {
+                        // What has arrived is there before the handler looks, so that it looks once.
+                        core.turn(cx);
+                    }
+                    core.begin_turn(cx);
+                }),
                 None => slot.wait(cx),
             }
             if let Some(running) = &mut handler {

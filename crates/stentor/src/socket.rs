@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
 use http::Uri;
-use stentor_proto::{CloseCode, CloseFrame, Closed, Connection, Message, Prepared, State};
+use stentor_proto::{CloseCode, CloseFrame, Closed, Connection, DeflateParams, Message, Prepared, State};
 
 use crate::error::{Error, Result};
 use crate::id::ConnectionId;
@@ -241,6 +241,12 @@ impl WebSocket {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.shared().subprotocol.as_deref()
+    }
+
+    /// The terms on which messages are compressed, if that was agreed on (RFC 7692 §7.1).
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.shared().with(|core| core.connection.deflate())
     }
 
     /// The address of the peer's end of the TCP connection; `None` over other byte streams.

@@ -8,6 +8,7 @@ mod cancel_safety;
 mod close;
 mod connections;
 mod deadlines;
+mod deflate;
 mod echo;
 mod forwarded;
 mod hooks;

@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, HeaderName, SET_COOKIE};
 use super::super::{AcceptError, Acceptance};
 use super::*;
 use crate::config::Config;
+use crate::deflate::{Deflate, DeflateParams};
 use crate::extension::ExtensionError;
 use crate::message::Message;
 use crate::{Event, header_value};
@@ -344,7 +345,7 @@ fn the_example_of_rfc_6455_is_accepted() {
         "Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n",
     ));
     assert_eq!(
-        offer.response_head(&Acceptance::new().subprotocol("chat")).unwrap(),
+        offer.response_head(&Acceptance::new().subprotocol("chat"), &Config::default()).unwrap(),
         concat!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
@@ -353,19 +354,47 @@ fn the_example_of_rfc_6455_is_accepted() {
 }
 
 #[test]
+fn accepting_answers_the_first_offer_of_compression_that_is_in_order() {
+    let offer = || {
+        offer(&valid(concat!(
+            "Sec-WebSocket-Extensions: permessage-deflate; x\r\n",
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, permessage-deflate\r\n",
+        )))
+    };
+    let wanted = Config { deflate: Some(Deflate::default()), ..Config::default() };
+    let params =
+        DeflateParams { server_max_window_bits: 12, client_max_window_bits: 12, ..DeflateParams::default() };
+    let answer = "Sec-WebSocket-Extensions: \
+                  permessage-deflate; server_max_window_bits=12; client_max_window_bits=12\r\n";
+    for (config, agreed) in [(wanted, Some(params)), (Config::default(), None)] {
+        assert_eq!(offer().deflate(&config), agreed);
+        let by_hand = offer().response_head(&Acceptance::new(), &config).unwrap();
+        let text = String::from_utf8(by_hand.to_vec()).unwrap();
+        assert_eq!(text.contains(answer), agreed.is_some(), "{text}");
+        assert_eq!(text.contains("Sec-WebSocket-Extensions"), agreed.is_some(), "{text}");
+
+        let mut connection = offer().accept(&Acceptance::new(), Arc::new(config), Instant::now()).unwrap();
+        assert_eq!(connection.deflate(), agreed);
+        let mut head = connection.poll_transmit().unwrap();
+        assert_eq!(head.copy_to_bytes(head.remaining()), by_hand);
+    }
+}
+
+#[test]
 fn an_acceptance_may_add_headers_but_not_those_of_the_handshake() {
     let offer = offer(&valid("Sec-WebSocket-Protocol: chat\r\n"));
     let value = HeaderValue::from_static("x");
     let cookies =
         Acceptance::new().header(SET_COOKIE, value.clone()).header(SET_COOKIE, "y".parse().unwrap());
-    let head = offer.response_head(&cookies).unwrap();
+    let head = offer.response_head(&cookies, &Config::default()).unwrap();
     assert!(head.ends_with(b"=\r\nset-cookie: x\r\nset-cookie: y\r\n\r\n"));
 
     for name in [CONTENT_LENGTH, SEC_WEBSOCKET_PROTOCOL, HeaderName::from_static("connection")] {
-        let error = offer.response_head(&Acceptance::new().header(name.clone(), value.clone())).unwrap_err();
+        let acceptance = Acceptance::new().header(name.clone(), value.clone());
+        let error = offer.response_head(&acceptance, &Config::default()).unwrap_err();
         assert_eq!(error.to_string(), format!("the handshake itself writes the header {name}"));
     }
-    let error = offer.response_head(&Acceptance::new().subprotocol("other")).unwrap_err();
+    let error = offer.response_head(&Acceptance::new().subprotocol("other"), &Config::default()).unwrap_err();
     assert_eq!(error, AcceptError::SubprotocolNotOffered("other".into()));
     assert_eq!(error.to_string(), "the client did not offer subprotocol \"other\"");
     let refused = offer.accept(&Acceptance::new().subprotocol("Chat"), Arc::default(), Instant::now());
