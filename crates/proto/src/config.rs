@@ -103,6 +103,9 @@ pub struct HandshakeLimits {
     /// How long the whole handshake may take, from the transport's beginning on; a slower client
     /// is refused with 408. Default: 10 s.
     pub timeout: Duration,
+    /// How long a client of a TLS server may take for the TLS handshake, before the time for the
+    /// opening handshake begins; a slower one is dropped. Default: 10 s.
+    pub tls_timeout: Duration,
 }
 
 impl Default for HandshakeLimits {
@@ -113,6 +116,7 @@ impl Default for HandshakeLimits {
             max_headers: 100,
             max_head_size: 20 << 10,
             timeout: Duration::from_secs(10),
+            tls_timeout: Duration::from_secs(10),
         }
     }
 }

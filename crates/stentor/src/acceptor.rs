@@ -18,6 +18,8 @@ use crate::handshake;
 use crate::shared::{HandlerFailure, drive};
 use crate::slot::Slot;
 use crate::socket::WebSocket;
+#[cfg(feature = "tls")]
+use crate::tls::{ServerTls, TlsInfo};
 use crate::transport::{Io, Transport};
 use crate::upgrade::Upgrade;
 
@@ -54,6 +56,8 @@ pub struct Acceptor {
     origins: Arc<OriginPolicy>,
     http: Option<HttpHook>,
     on_error: Option<ErrorHook>,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
 }
 
 impl Acceptor {
@@ -67,6 +71,8 @@ impl Acceptor {
             origins: Arc::default(),
             http: None,
             on_error: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -115,6 +121,16 @@ impl Acceptor {
     #[must_use]
     pub fn on_error(mut self, hook: impl Fn(Option<SocketAddr>, BoxError) + Send + Sync + 'static) -> Self {
         self.on_error = Some(Arc::new(hook));
+        self
+    }
+
+    /// Speaks TLS, and nothing else, on every byte stream. Its handshake is done in the connection's
+    /// own task within [`HandshakeLimits::tls_timeout`](crate::proto::HandshakeLimits::tls_timeout),
+    /// so that a slow client holds up nobody.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -191,18 +207,29 @@ impl Acceptor {
     /// Reads the opening handshake within its deadline and refuses what is none.
     pub(crate) async fn accept_transport(
         &self,
-        mut transport: Transport,
+        transport: Transport,
         peer_addr: Option<SocketAddr>,
     ) -> Result<Option<Upgrade>> {
+        #[cfg(feature = "tls")]
+        let transport = self.decrypt(transport).await?;
+        let mut transport = transport;
         let mut inbound = BytesMut::new();
         let deadline = self.config.handshake.timeout;
-        let incoming =
+        #[allow(unused_mut)] // Only TLS has something to add.
+        let mut incoming =
             match tokio::time::timeout(deadline, self.read_request(&mut transport, &mut inbound)).await {
                 Ok(Ok(Ok(incoming))) => incoming,
                 Ok(Ok(Err(error))) => return self.refuse(transport, error).await,
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => return self.refuse(transport, HandshakeError::TimedOut).await,
             };
+        #[cfg(feature = "tls")]
+        if let Some(info) = TlsInfo::of(&transport) {
+            match &mut incoming {
+                Incoming::Upgrade(offer) => offer.request_extensions_mut().insert(info),
+                Incoming::Plain(request) => request.extensions_mut().insert(info),
+            };
+        }
         let offer = match (incoming, &self.http) {
             (Incoming::Upgrade(offer), _) => offer,
             (Incoming::Plain(_), None) => {
@@ -225,6 +252,13 @@ impl Acceptor {
             Some(name) => upgrade.subprotocol(name),
             None => upgrade,
         }))
+    }
+
+    #[cfg(feature = "tls")]
+    async fn decrypt(&self, transport: Transport) -> Result<Transport> {
+        let Some(tls) = &self.tls else { return Ok(transport) };
+        // Boxed, so that a connection without TLS has no room for it.
+        Box::pin(tls.accept(transport, self.config.handshake.tls_timeout)).await
     }
 
     async fn read_request(

@@ -6,6 +6,8 @@ use std::io;
 use stentor_proto::handshake::{AcceptError, ClientHandshakeError, ClientRequestError, HandshakeError};
 use stentor_proto::{CloseCode, Closed, Misuse, Phase, ProtocolError};
 
+use crate::tls_error::TlsError;
+
 /// A `Result` whose error is this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -31,6 +33,8 @@ pub enum Error {
     Closed(Closed),
     /// Time ran out.
     Timeout(Phase),
+    /// TLS could not be set up, or failed with this peer.
+    Tls(TlsError),
     /// The transport failed.
     Io(io::Error),
 }
@@ -86,6 +90,7 @@ impl fmt::Display for Error {
             Self::Misuse(misuse) => misuse.fmt(f),
             Self::Closed(closed) => closed.fmt(f),
             Self::Timeout(phase) => write!(f, "timed out: {phase}"),
+            Self::Tls(error) => write!(f, "TLS failed: {error}"),
             Self::Io(error) => write!(f, "transport failed: {error}"),
         }
     }
@@ -110,6 +115,7 @@ impl std::error::Error for Error {
             Self::Protocol(error) => Some(error),
             Self::Handshake(failure) => Some(&**failure),
             Self::Misuse(misuse) => Some(misuse),
+            Self::Tls(error) => Some(error),
             Self::Io(error) => Some(error),
             Self::Closed(_) | Self::Timeout(_) => None,
         }
@@ -143,7 +149,18 @@ impl From<Misuse> for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        let error = match TlsError::from_io(error) {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
         Self::Io(error)
+    }
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 

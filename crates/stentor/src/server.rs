@@ -17,6 +17,8 @@ use crate::acceptor::{Acceptor, accept_for};
 use crate::error::Result;
 use crate::handler::{BoxError, HandlerOutput};
 use crate::socket::WebSocket;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use crate::transport::Transport;
 use crate::upgrade::Upgrade;
 
@@ -125,6 +127,14 @@ impl Server {
     #[must_use]
     pub fn on_error(mut self, hook: impl Fn(Option<SocketAddr>, BoxError) + Send + Sync + 'static) -> Self {
         self.acceptor = self.acceptor.on_error(hook);
+        self
+    }
+
+    /// Speaks TLS, and nothing else: see [`Acceptor::tls`].
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.acceptor = self.acceptor.tls(tls);
         self
     }
 

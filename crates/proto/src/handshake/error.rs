@@ -27,6 +27,8 @@ use crate::version::Versions;
 pub enum HandshakeError {
     /// The lines of the head.
     Head(HeadError),
+    /// The first byte is that of a TLS handshake (RFC 8446 §5.1), where HTTP is spoken without TLS.
+    UnexpectedTls,
     /// The first line is no method, target and version with one space between them.
     InvalidRequestLine,
     /// The target is neither a path nor a whole `http`, `https`, `ws` or `wss` URI, or names user
@@ -144,7 +146,7 @@ impl HandshakeError {
     pub const fn section(&self) -> &'static str {
         match self {
             Self::Head(error) => error.section(),
-            Self::InvalidRequestLine => "RFC 9112 section 3",
+            Self::UnexpectedTls | Self::InvalidRequestLine => "RFC 9112 section 3",
             Self::InvalidRequestTarget | Self::MissingHost | Self::DuplicateHost | Self::InvalidHost => {
                 "RFC 9112 section 3.2"
             }
@@ -173,6 +175,7 @@ impl HandshakeError {
     const fn message(&self) -> &'static str {
         match self {
             Self::Head(error) => error.message(),
+            Self::UnexpectedTls => "TLS on a port that speaks none",
             Self::InvalidRequestLine => "invalid request line",
             Self::InvalidRequestTarget => "invalid request target",
             Self::UnsupportedHttpVersion => "HTTP/1.1 is needed",

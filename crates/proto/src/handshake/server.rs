@@ -21,6 +21,9 @@ use crate::extension::Extension;
 use crate::header_value::tokens;
 use crate::version::{SEC_WEBSOCKET_ORIGIN, Version, Versions};
 
+/// The type of the record that begins a TLS connection (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
 /// A server's handshake while the request is being read (RFC 6455 §4.2.1).
 ///
 /// ```
@@ -83,9 +86,13 @@ impl ServerHandshake {
     /// The [`HandshakeError`] whose [`response`](HandshakeError::response) is to be sent. Nothing
     /// in `bytes` may be interpreted after it.
     pub fn receive(mut self, bytes: &mut BytesMut) -> Result<Progress<Self, Incoming>, HandshakeError> {
-        match self.reader.read(bytes)? {
-            None => Ok(Progress::NeedMore(self)),
-            Some(head) => self.examine(head).map(Progress::Done),
+        match self.reader.read(bytes) {
+            Ok(None) => Ok(Progress::NeedMore(self)),
+            Ok(Some(head)) => self.examine(head).map(Progress::Done),
+            Err(HeadError::ControlCharacter(TLS_HANDSHAKE)) if bytes.starts_with(&[TLS_HANDSHAKE]) => {
+                Err(HandshakeError::UnexpectedTls)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -376,22 +376,19 @@ async fn a_transport_that_holds_the_close_back_is_kept_until_it_has_left() {
         let (ours, theirs) = pipe(PIPE);
         let (ours, control) = rig(ours);
         let wait_for_the_end = async |mut socket: WebSocket| assert_eq!(socket.recv().await.unwrap(), None);
-        let mut peer = match way {
-            "the handler's task" => {
-                drop(handle(&Config::default(), ours, wait_for_the_end));
-                Peer::connect(theirs).await
+        let mut peer = if way == "the handler's task" {
+            drop(handle(&Config::default(), ours, wait_for_the_end));
+            Peer::connect(theirs).await
+        } else {
+            let mut socket = self_driven_over(Role::Server, &Config::default(), ours);
+            if way == "another task" {
+                let (sender, mut receiver) = socket.split();
+                drop(sender);
+                tokio::spawn(async move { receiver.recv().await });
+            } else {
+                tokio::spawn(async move { socket.recv().await });
             }
-            _ => {
-                let mut socket = self_driven_over(Role::Server, &Config::default(), ours);
-                if way == "another task" {
-                    let (sender, mut receiver) = socket.split();
-                    drop(sender);
-                    tokio::spawn(async move { receiver.recv().await });
-                } else {
-                    tokio::spawn(async move { socket.recv().await });
-                }
-                Peer::new(Role::Client, theirs)
-            }
+            Peer::new(Role::Client, theirs)
         };
         control.stall_flushing();
         peer.send(&close(1000, "bye")).await;

@@ -374,6 +374,7 @@ fn every_error_has_its_response() {
         (E::Head(HeadError::TooManyHeaders), 431),
         (E::Head(HeadError::HeadTooLarge), 431),
         (E::Head(HeadError::BareLineFeed), 400),
+        (E::UnexpectedTls, 400),
         (E::InvalidRequestLine, 400),
         (E::InvalidRequestTarget, 400),
         (E::UnsupportedHttpVersion, 505),
