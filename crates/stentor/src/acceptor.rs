@@ -1,20 +1,29 @@
 //! How a server answers what arrives on one byte stream, whatever it listens on.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode};
+#[cfg(feature = "tls")]
+use stentor_proto::Phase;
 use stentor_proto::handshake::{
-    HandshakeError, Incoming, OriginPolicy, Progress, ServerHandshake, error_response,
+    Acceptance, HandshakeError, Incoming, Offer, OriginPolicy, Progress, ServerHandshake, error_response,
 };
 use stentor_proto::{Config, Versions};
 
+#[cfg(feature = "tls")]
+use crate::error::Error;
 use crate::error::{HandshakeFailure, Result};
+use crate::forwarded::{Source, TrustedProxies};
 use crate::handler::{BoxError, HandlerOutput, Panicked, catch_panic};
 use crate::handshake;
+use crate::hooks::{BoxFuture, Hooks, Refusal};
+use crate::proxy_protocol;
+use crate::rejection::Rejection;
+use crate::request::UpgradeRequest;
 use crate::shared::{HandlerFailure, drive};
 use crate::slot::Slot;
 use crate::socket::WebSocket;
@@ -23,7 +32,6 @@ use crate::tls::{ServerTls, TlsInfo};
 use crate::transport::{Io, Transport};
 use crate::upgrade::Upgrade;
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
 type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 
@@ -51,9 +59,11 @@ type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 #[derive(Clone)]
 pub struct Acceptor {
     config: Arc<Config>,
-    subprotocols: Arc<[String]>,
     versions: Versions,
     origins: Arc<OriginPolicy>,
+    hooks: Hooks,
+    proxies: Option<Arc<TrustedProxies>>,
+    keep_uri: bool,
     http: Option<HttpHook>,
     on_error: Option<ErrorHook>,
     #[cfg(feature = "tls")]
@@ -66,9 +76,11 @@ impl Acceptor {
     pub fn new() -> Self {
         Self {
             config: Arc::default(),
-            subprotocols: Arc::new([]),
             versions: Versions::default(),
             origins: Arc::default(),
+            hooks: Hooks::new(),
+            proxies: None,
+            keep_uri: false,
             http: None,
             on_error: None,
             #[cfg(feature = "tls")]
@@ -83,11 +95,123 @@ impl Acceptor {
         self
     }
 
+    /// Sets the hook that decides who is let in, and with which context. It is asked about every
+    /// request that is in order and comes from an accepted origin, before anything is answered.
+    ///
+    /// What it returns becomes the context of the connection: see [`WebSocket::context`]. A
+    /// [`Rejection`] is answered as it says. A hook that takes longer than
+    /// [`HandshakeLimits::authorize_timeout`](crate::HandshakeLimits::authorize_timeout) is dropped
+    /// and the client answered 408; one that panics is answered 500.
+    ///
+    /// ```
+    /// use stentor::http::StatusCode;
+    /// use stentor::{Acceptor, Client, Rejection, UpgradeRequest, WebSocket};
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// async fn authorize(request: UpgradeRequest) -> Result<User, Rejection> {
+    ///     match request.cookie("session") {
+    ///         Some("1234") => Ok(User("ann".into())),
+    ///         _ => Err(Rejection::new(StatusCode::FORBIDDEN, "log in first")),
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let acceptor = Acceptor::new().authorize(authorize);
+    /// let greet = async |mut socket: WebSocket| {
+    ///     let User(name) = socket.context().cloned().expect("nobody else is let in");
+    ///     socket.send(format!("hello {name}")).await
+    /// };
+    /// let (server_io, client_io) = tokio::io::duplex(1024);
+    /// tokio::spawn(async move { acceptor.serve_connection(server_io, greet).await });
+    /// let error = Client::new().connect_over("ws://in.memory/", client_io).await.unwrap_err();
+    /// assert_eq!(error.status(), Some(StatusCode::FORBIDDEN));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn authorize<F, T, R>(mut self, hook: impl Fn(UpgradeRequest) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<T, R>> + Send + 'static,
+        T: Clone + Send + Sync + 'static,
+        R: Into<Rejection>,
+    {
+        self.hooks.set_authorize(hook);
+        self
+    }
+
     /// Sets the subprotocols spoken, the most wanted first. The first that a client offers is
     /// chosen; when it offers none of them, none is.
     #[must_use]
     pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self.hooks.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the hook that chooses the subprotocol, in place of a fixed order. What it chooses must
+    /// be one of those that the client offers (RFC 6455 §4.2.2); otherwise the client is answered
+    /// 500.
+    ///
+    /// ```
+    /// use stentor::{Acceptor, UpgradeRequest};
+    ///
+    /// /// The client's favourite of its `chat` protocols.
+    /// fn choose(request: &UpgradeRequest) -> Option<String> {
+    ///     let mut offered = request.offer().subprotocols();
+    ///     offered.find(|name| name.starts_with("chat.")).map(str::to_owned)
+    /// }
+    /// let acceptor = Acceptor::new().choose_subprotocol(choose).require_subprotocol();
+    /// ```
+    #[must_use]
+    pub fn choose_subprotocol(
+        mut self,
+        hook: impl Fn(&UpgradeRequest) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.subprotocol = Some(Arc::new(hook));
+        self
+    }
+
+    /// Refuses with 400 a client that offers no subprotocol that is spoken, or none at all. By
+    /// default it is accepted without one, and fails by itself if it insists (RFC 6455 §4.1).
+    #[must_use]
+    pub fn require_subprotocol(mut self) -> Self {
+        self.hooks.subprotocol_required = true;
+        self
+    }
+
+    /// Sets the hook that edits the response before it accepts: headers such as `Set-Cookie`, any
+    /// number of each, and the subprotocol chosen. It sees the context from the authorize hook.
+    ///
+    /// ```
+    /// use stentor::http::{HeaderValue, header::SET_COOKIE};
+    /// use stentor::{Acceptance, Acceptor, UpgradeRequest};
+    ///
+    /// let acceptor = Acceptor::new().edit_response(|_: &UpgradeRequest, response: &mut Acceptance| {
+    ///     response.headers.append(SET_COOKIE, HeaderValue::from_static("seen=1; HttpOnly"));
+    ///     response.headers.append(SET_COOKIE, HeaderValue::from_static("theme=dark"));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn edit_response(
+        mut self,
+        hook: impl Fn(&UpgradeRequest, &mut Acceptance) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.response = Some(Arc::new(hook));
+        self
+    }
+
+    /// Trusts these proxies to tell whom they speak for. By default nobody is trusted.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = Some(Arc::new(proxies));
+        self
+    }
+
+    /// Keeps the target of each request for [`WebSocket::uri`]: some 150 bytes and its length for
+    /// each connection. By default it is forgotten with the rest of the request.
+    #[must_use]
+    pub fn keep_uri(mut self) -> Self {
+        self.keep_uri = true;
         self
     }
 
@@ -204,25 +328,26 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Reads the opening handshake within its deadline and refuses what is none.
+    /// Reads the opening handshake within its deadline, asks the hooks, and refuses whom they or
+    /// the rules refuse.
     pub(crate) async fn accept_transport(
         &self,
         transport: Transport,
         peer_addr: Option<SocketAddr>,
     ) -> Result<Option<Upgrade>> {
+        let mut source = Source::direct(peer_addr);
         #[cfg(feature = "tls")]
-        let transport = self.decrypt(transport).await?;
+        let transport = self.decrypt(transport, &mut source).await?;
         let mut transport = transport;
         let mut inbound = BytesMut::new();
-        let deadline = self.config.handshake.timeout;
+        let arriving = self.arrive(&mut transport, &mut source, &mut inbound);
         #[allow(unused_mut)] // Only TLS has something to add.
-        let mut incoming =
-            match tokio::time::timeout(deadline, self.read_request(&mut transport, &mut inbound)).await {
-                Ok(Ok(Ok(incoming))) => incoming,
-                Ok(Ok(Err(error))) => return self.refuse(transport, error).await,
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => return self.refuse(transport, HandshakeError::TimedOut).await,
-            };
+        let mut incoming = match tokio::time::timeout(self.config.handshake.timeout, arriving).await {
+            Ok(Ok(Ok(incoming))) => incoming,
+            Ok(Ok(Err(error))) => return self.refuse(transport, error).await,
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => return self.refuse(transport, HandshakeError::TimedOut).await,
+        };
         #[cfg(feature = "tls")]
         if let Some(info) = TlsInfo::of(&transport) {
             match &mut incoming {
@@ -238,40 +363,90 @@ impl Acceptor {
             (Incoming::Plain(request), Some(hook)) => {
                 let method = request.method().clone();
                 let response = catch_panic(async { hook(request).await }).await.unwrap_or_else(|Panicked| {
-                    self.report(peer_addr, "the HTTP hook panicked".into());
+                    self.report(peer_addr, "the http hook panicked".into());
                     error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
                 });
                 handshake::answer(transport, &response, &method, self.config.write_timeout).await?;
                 return Ok(None);
             }
         };
-        let subprotocol =
-            self.subprotocols.iter().find(|ours| offer.subprotocols().any(|theirs| theirs == *ours));
-        let upgrade = Upgrade::new(offer, transport, inbound, peer_addr, Arc::clone(&self.config));
-        Ok(Some(match subprotocol {
-            Some(name) => upgrade.subprotocol(name),
-            None => upgrade,
-        }))
+        match self.decide(offer, source).await {
+            Ok((request, acceptance)) => {
+                let config = Arc::clone(&self.config);
+                Ok(Some(Upgrade::new(request, transport, inbound, config, acceptance, self.keep_uri)))
+            }
+            Err(Refusal { rejection, panicked }) => {
+                if let Some(hook) = panicked {
+                    self.report(peer_addr, format!("the {hook} hook panicked").into());
+                }
+                let response: Response<Bytes> = rejection.clone().into();
+                handshake::answer(transport, &response, &Method::GET, self.config.write_timeout).await?;
+                Err(HandshakeFailure::Rejected(rejection).into())
+            }
+        }
+    }
+
+    /// Reads all that comes before a request's answer, and notes where it comes from.
+    async fn arrive(
+        &self,
+        transport: &mut Transport,
+        source: &mut Source,
+        inbound: &mut BytesMut,
+    ) -> io::Result<Result<Incoming, HandshakeError>> {
+        if !transport.is_tls() {
+            self.read_proxy_header(transport, source).await?;
+        }
+        self.read_request(transport, inbound).await
+    }
+
+    /// What a proxy says before anything that the client says, even before its TLS.
+    async fn read_proxy_header(&self, transport: &mut Transport, source: &mut Source) -> io::Result<()> {
+        if self.proxies.as_ref().is_some_and(|proxies| proxies.expects_proxy_header(source.client))
+            && let Some(client) = proxy_protocol::read(transport).await?
+        {
+            source.client = Some(client.ip());
+        }
+        Ok(())
+    }
+
+    /// Asks the hooks about a request that is in order.
+    async fn decide(
+        &self,
+        offer: Offer,
+        mut source: Source,
+    ) -> Result<(UpgradeRequest, Acceptance), Refusal> {
+        if let Some(proxies) = &self.proxies {
+            let client = proxies.client(source.client, offer.request().headers());
+            source.client = client.map_err(|_| {
+                let message = "what the proxy forwards cannot be read";
+                Rejection::new(StatusCode::BAD_REQUEST, message)
+            })?;
+        }
+        let request = UpgradeRequest::new(offer, source);
+        self.hooks.decide(request, self.config.handshake.authorize_timeout).await
     }
 
     #[cfg(feature = "tls")]
-    async fn decrypt(&self, transport: Transport) -> Result<Transport> {
+    async fn decrypt(&self, mut transport: Transport, source: &mut Source) -> Result<Transport> {
         let Some(tls) = &self.tls else { return Ok(transport) };
+        let patience = self.config.handshake.tls_timeout;
+        let header = self.read_proxy_header(&mut transport, source);
+        tokio::time::timeout(patience, header).await.map_err(|_| Error::Timeout(Phase::Tls))??;
         // Boxed, so that a connection without TLS has no room for it.
-        Box::pin(tls.accept(transport, self.config.handshake.tls_timeout)).await
+        Box::pin(tls.accept(transport, patience)).await
     }
 
     async fn read_request(
         &self,
         transport: &mut Transport,
         inbound: &mut BytesMut,
-    ) -> std::io::Result<Result<Incoming, HandshakeError>> {
+    ) -> io::Result<Result<Incoming, HandshakeError>> {
         let mut handshake = ServerHandshake::new(self.config.handshake)
             .versions(self.versions)
             .origins(Arc::clone(&self.origins));
         loop {
             if handshake::read(transport, inbound).await? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             match handshake.receive(inbound) {
                 Ok(Progress::NeedMore(more)) => handshake = more,
@@ -315,7 +490,8 @@ impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor")
             .field("config", &self.config)
-            .field("subprotocols", &self.subprotocols)
+            .field("origins", &self.origins)
+            .field("subprotocols", &self.hooks.subprotocols)
             .finish_non_exhaustive()
     }
 }

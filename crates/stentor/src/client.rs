@@ -254,6 +254,7 @@ impl Client {
             transport,
             inbound,
             subprotocol: subprotocol.and_then(|name| name.to_str().ok()).map(Into::into),
+            about: None,
         };
         Ok(WebSocket::new(Shared::new(opened, false)))
     }

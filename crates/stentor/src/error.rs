@@ -6,6 +6,7 @@ use std::io;
 use stentor_proto::handshake::{AcceptError, ClientHandshakeError, ClientRequestError, HandshakeError};
 use stentor_proto::{CloseCode, Closed, Misuse, Phase, ProtocolError};
 
+use crate::rejection::Rejection;
 use crate::tls_error::TlsError;
 
 /// A `Result` whose error is this crate's [`Error`].
@@ -55,6 +56,8 @@ pub enum HandshakeFailure {
     Accept(AcceptError),
     /// As a server: the client's request broke a rule of RFC 6455 §4.2.1, and was answered so.
     Offer(HandshakeError),
+    /// As a server: a hook refused the client, or failed, and it was answered so.
+    Rejected(Rejection),
 }
 
 impl Error {
@@ -75,6 +78,7 @@ impl Error {
             Self::Handshake(failure) => match &**failure {
                 HandshakeFailure::Refused(response) => Some(response.status()),
                 HandshakeFailure::Offer(error) => Some(error.status()),
+                HandshakeFailure::Rejected(rejection) => Some(rejection.status()),
                 _ => None,
             },
             _ => None,
@@ -105,6 +109,7 @@ impl fmt::Display for HandshakeFailure {
             Self::Uri(error) => error.fmt(f),
             Self::Accept(error) => error.fmt(f),
             Self::Offer(error) => error.fmt(f),
+            Self::Rejected(rejection) => write!(f, "rejected with {rejection}"),
         }
     }
 }
@@ -131,6 +136,7 @@ impl std::error::Error for HandshakeFailure {
             Self::Uri(error) => Some(error),
             Self::Accept(error) => Some(error),
             Self::Offer(error) => Some(error),
+            Self::Rejected(rejection) => Some(rejection),
         }
     }
 }

@@ -60,14 +60,21 @@
 //!
 //! The protocol without I/O is [`proto`].
 
+mod about;
 mod acceptor;
 mod buffers;
 mod client;
 mod driver;
 mod entropy;
 mod error;
+mod forwarded;
 mod handler;
 mod handshake;
+mod hooks;
+mod id;
+mod proxy_protocol;
+mod rejection;
+mod request;
 mod server;
 mod shared;
 mod slot;
@@ -82,16 +89,20 @@ mod upgrade;
 
 pub use http;
 pub use stentor_proto as proto;
-pub use stentor_proto::handshake::OriginPolicy;
+pub use stentor_proto::handshake::{Acceptance, OriginPolicy};
 pub use stentor_proto::{
-    CloseCode, CloseFrame, Closed, ClosedBy, Config, Keepalive, Message, Misuse, Phase, Prepared,
-    ProtocolError, State, Utf8Bytes,
+    CloseCode, CloseFrame, Closed, ClosedBy, Config, HandshakeLimits, Keepalive, Message, Misuse, Phase,
+    Prepared, ProtocolError, State, Utf8Bytes,
 };
 
 pub use acceptor::Acceptor;
 pub use client::{Client, connect};
 pub use error::{Error, HandshakeFailure, Result};
+pub use forwarded::{ForwardedHeader, InvalidNetwork, TrustedProxies};
 pub use handler::{BoxError, HandlerOutput};
+pub use id::ConnectionId;
+pub use rejection::Rejection;
+pub use request::UpgradeRequest;
 pub use server::Server;
 pub use socket::WebSocket;
 pub use split::{Receiver, Sender};

@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use stentor_proto::handshake::OriginPolicy;
+use stentor_proto::handshake::{Acceptance, OriginPolicy};
 use stentor_proto::{Config, Versions};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::Semaphore;
 
 use crate::acceptor::{Acceptor, accept_for};
 use crate::error::Result;
+use crate::forwarded::TrustedProxies;
 use crate::handler::{BoxError, HandlerOutput};
+use crate::rejection::Rejection;
+use crate::request::UpgradeRequest;
 use crate::socket::WebSocket;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
@@ -92,10 +95,83 @@ impl Server {
         self
     }
 
+    /// Sets the hook that decides who is let in, and with which context: see
+    /// [`Acceptor::authorize`].
+    ///
+    /// ```no_run
+    /// use stentor::http::StatusCode;
+    /// use stentor::{Rejection, Server, UpgradeRequest, WebSocket};
+    ///
+    /// # async fn example() -> stentor::Result<()> {
+    /// let server = Server::bind("127.0.0.1:8080").await?.authorize(async |request: UpgradeRequest| {
+    ///     let name = request.cookie("name").map(str::to_owned);
+    ///     name.ok_or(Rejection::new(StatusCode::FORBIDDEN, "log in first"))
+    /// });
+    /// server
+    ///     .serve(async |mut socket: WebSocket| {
+    ///         let name = socket.context::<String>().cloned().unwrap_or_default();
+    ///         socket.send(format!("hello {name}")).await
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn authorize<F, T, R>(mut self, hook: impl Fn(UpgradeRequest) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<T, R>> + Send + 'static,
+        T: Clone + Send + Sync + 'static,
+        R: Into<Rejection>,
+    {
+        self.acceptor = self.acceptor.authorize(hook);
+        self
+    }
+
     /// Sets the subprotocols spoken: see [`Acceptor::subprotocols`].
     #[must_use]
     pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.acceptor = self.acceptor.subprotocols(names);
+        self
+    }
+
+    /// Sets the hook that chooses the subprotocol: see [`Acceptor::choose_subprotocol`].
+    #[must_use]
+    pub fn choose_subprotocol(
+        mut self,
+        hook: impl Fn(&UpgradeRequest) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.acceptor = self.acceptor.choose_subprotocol(hook);
+        self
+    }
+
+    /// Refuses clients with whom there is no subprotocol in common: see
+    /// [`Acceptor::require_subprotocol`].
+    #[must_use]
+    pub fn require_subprotocol(mut self) -> Self {
+        self.acceptor = self.acceptor.require_subprotocol();
+        self
+    }
+
+    /// Sets the hook that edits the response before it accepts: see [`Acceptor::edit_response`].
+    #[must_use]
+    pub fn edit_response(
+        mut self,
+        hook: impl Fn(&UpgradeRequest, &mut Acceptance) + Send + Sync + 'static,
+    ) -> Self {
+        self.acceptor = self.acceptor.edit_response(hook);
+        self
+    }
+
+    /// Trusts these proxies to tell whom they speak for: see [`TrustedProxies`].
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.acceptor = self.acceptor.trusted_proxies(proxies);
+        self
+    }
+
+    /// Keeps the target of each request for [`WebSocket::uri`]: see [`Acceptor::keep_uri`].
+    #[must_use]
+    pub fn keep_uri(mut self) -> Self {
+        self.acceptor = self.acceptor.keep_uri();
         self
     }
 

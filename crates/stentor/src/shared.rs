@@ -1,6 +1,6 @@
 //! What the handles of one connection share with whoever drives it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +11,11 @@ use bytes::BytesMut;
 use stentor_proto::{CloseCode, Connection, Failure, Message, Misuse, Prepared};
 use tokio::runtime::Handle;
 
+use crate::about::About;
 use crate::driver::{Core, now};
 use crate::error::{Error, Result};
 use crate::handler::BoxError;
+use crate::id::ConnectionId;
 use crate::slot::Slot;
 use crate::transport::Transport;
 
@@ -26,6 +28,8 @@ pub(crate) struct Shared {
     core: Mutex<Core>,
     pub(crate) peer_addr: Option<SocketAddr>,
     pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) id: ConnectionId,
+    pub(crate) about: Option<Box<About>>,
     /// Where a self-driven connection finishes its closing when it is dropped.
     runtime: Option<Handle>,
 }
@@ -38,6 +42,7 @@ pub(crate) struct Opened {
     pub(crate) inbound: BytesMut,
     pub(crate) peer_addr: Option<SocketAddr>,
     pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) about: Option<Box<About>>,
 }
 
 impl Shared {
@@ -48,8 +53,16 @@ impl Shared {
             core: Mutex::new(core),
             peer_addr: opened.peer_addr,
             subprotocol: opened.subprotocol,
+            id: ConnectionId::next(),
+            about: opened.about,
             runtime: if driven { None } else { Handle::try_current().ok() },
         })
+    }
+
+    /// The client's address: the peer's, or the one that a trusted proxy has told.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        let forwarded = self.about.as_ref().and_then(|about| about.forwarded);
+        forwarded.or_else(|| self.peer_addr.map(|peer| peer.ip().to_canonical()))
     }
 
     /// Uses the connection's state. Nobody else can meanwhile, and no call waits inside.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
@@ -32,6 +32,15 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// Whether TLS is spoken by us, rather than by whoever has handed the byte stream in.
+    pub(crate) fn is_tls(&self) -> bool {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+            Self::Tcp(_) | Self::Boxed(_) | Self::Gone => false,
+        }
+    }
+
     /// The address of the other end, over TCP.
     pub(crate) fn peer_addr(&self) -> Option<SocketAddr> {
         match self {
@@ -46,7 +55,7 @@ impl Transport {
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
+        buffer: &mut impl BufMut,
     ) -> Poll<io::Result<usize>> {
         // The future reads at most once and keeps nothing between polls, so it need not be kept.
         match self {

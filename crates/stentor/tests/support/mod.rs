@@ -14,7 +14,7 @@ use stentor_proto::bytes::BytesMut;
 use stentor_testkit::peer::Peer;
 use stentor_testkit::script::connection;
 use stentor_testkit::transport::pipe;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -59,6 +59,32 @@ pub(crate) async fn connect(addr: SocketAddr) -> WebSocket {
 /// A client by hand, connected to `addr`.
 pub(crate) async fn raw_client(addr: SocketAddr) -> Peer<TcpStream> {
     Peer::connect(TcpStream::connect(addr).await.unwrap()).await
+}
+
+/// What a server answers to these bytes, up to the end of the connection: head and body.
+pub(crate) async fn ask(addr: SocketAddr, request: &str) -> (String, Vec<u8>) {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    soon(tcp.read_to_end(&mut answer)).await.unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+    let body = answer.split_off(end);
+    (String::from_utf8(answer).unwrap(), body)
+}
+
+/// The status, and the message in the JSON of a refusal, which has to say the same status and to be
+/// meant for no cache.
+pub(crate) async fn ask_refused(addr: SocketAddr, request: &str) -> (u16, String) {
+    let (head, body) = ask(addr, request).await;
+    let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let lower = head.to_lowercase();
+    for line in ["content-type: application/json\r\n", "cache-control: no-store\r\n", "connection: close\r\n"]
+    {
+        assert!(lower.contains(line) || status == 426, "no {line:?} in {head}");
+    }
+    let body = String::from_utf8(body).unwrap();
+    let message = body.strip_prefix(&format!(r#"{{"code":{status},"message":""#)).expect("the status");
+    (status, message.split_once('"').unwrap().0.to_owned())
 }
 
 /// A listener for a server by hand, and the URI to reach it.

@@ -1,18 +1,21 @@
 //! Messages and closings over TLS, as over TCP.
 
 use bytes::Bytes;
-use stentor::http::{Request, Response};
+use stentor::http::{Request, Response, StatusCode};
 use stentor::tls::{ServerTls, TlsInfo};
-use stentor::{CloseCode, ClosedBy, Config, Message, Upgrade, WebSocket};
+use stentor::{
+    CloseCode, ClosedBy, Config, Message, Rejection, TrustedProxies, Upgrade, UpgradeRequest, WebSocket,
+};
 use stentor_proto::bytes;
 use stentor_testkit::frame::{close, text};
 use stentor_testkit::peer::Peer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use crate::certificates::Authority;
 use crate::support::{bytes_of, echo, raw_client, serve, server, soon, text_of};
-use crate::{client, connect, raw_tls, tls_server, uri};
+use crate::{client, connect, raw_tls, raw_tls_over, tls_server, uri};
 
 #[tokio::test]
 async fn messages_of_all_lengths_are_echoed() {
@@ -189,4 +192,36 @@ async fn protocols_of_alpn_are_those_of_the_server() {
     assert_eq!(told, "TLS failed: peer doesn't support any known protocol");
     // One that offers nothing may come.
     drop(Peer::connect(raw_tls(&authority, addr).await).await);
+}
+
+#[tokio::test]
+async fn a_proxy_speaks_before_tls_and_once() {
+    let proxies = TrustedProxies::new(["127.0.0.1", "10.0.0.0/8"]).unwrap().proxy_protocol();
+    let (server, authority) = tls_server().await;
+    let addr = serve(server.trusted_proxies(proxies), async |mut socket: WebSocket| {
+        let client = socket.client_ip().unwrap();
+        socket.send(client.to_string()).await
+    });
+    for client in ["192.0.2.1", "10.0.0.2"] {
+        let mut tcp = TcpStream::connect(addr).await.unwrap();
+        tcp.write_all(format!("PROXY TCP4 {client} 10.0.0.1 4711 443\r\n").as_bytes()).await.unwrap();
+        let mut peer = Peer::connect(raw_tls_over(&authority, tcp).await).await;
+        soon(peer.expect(text(client))).await;
+    }
+}
+
+#[tokio::test]
+async fn the_authorize_hook_sees_what_tls_knows() {
+    let (server, authority) = tls_server().await;
+    let server = server.authorize(async |request: UpgradeRequest| {
+        let tls = request.request().extensions().get::<TlsInfo>();
+        let name = tls.and_then(TlsInfo::server_name).map(str::to_owned);
+        name.ok_or_else(|| Rejection::new(StatusCode::FORBIDDEN, "only over TLS"))
+    });
+    let addr = serve(server, async |mut socket: WebSocket| {
+        let name: String = socket.context().cloned().unwrap();
+        socket.send(name).await
+    });
+    let mut socket = connect(&authority, addr).await;
+    assert_eq!(soon(socket.recv()).await.unwrap(), Some("localhost".into()));
 }
