@@ -64,6 +64,8 @@ mod about;
 mod acceptor;
 mod buffers;
 mod client;
+#[cfg(feature = "csrf")]
+pub mod csrf;
 mod driver;
 mod entropy;
 mod error;
