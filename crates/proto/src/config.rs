@@ -100,6 +100,9 @@ pub struct HandshakeLimits {
     pub max_headers: usize,
     /// The most bytes of the whole head; a longer one is refused with 431. Default: 20 KiB.
     pub max_head_size: usize,
+    /// The most bytes that a plain HTTP request, no handshake, may have for a body; a longer one is
+    /// refused with 413. Default: 0.
+    pub max_http_body: usize,
     /// How long the head may take, from the transport's beginning on; a slower client is refused
     /// with 408, a slower server given up. Default: 10 s.
     pub timeout: Duration,
@@ -118,6 +121,7 @@ impl Default for HandshakeLimits {
             max_header_line: 8 << 10,
             max_headers: 100,
             max_head_size: 20 << 10,
+            max_http_body: 0,
             timeout: Duration::from_secs(10),
             tls_timeout: Duration::from_secs(10),
             authorize_timeout: Duration::from_secs(10),

@@ -32,7 +32,7 @@ use crate::tls::{ServerTls, TlsInfo};
 use crate::transport::{Io, Transport};
 use crate::upgrade::Upgrade;
 
-type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
+type HttpHook = Arc<dyn Fn(Request<Bytes>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
 type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 
 /// A server's settings without its listener: turns byte streams into connections.
@@ -231,8 +231,12 @@ impl Acceptor {
 
     /// Sets the hook that answers requests that are no WebSocket handshakes: a page, a health
     /// check. Without it they are answered 426 Upgrade Required. A hook that panics is answered 500.
+    ///
+    /// A request may have a body of up to
+    /// [`HandshakeLimits::max_http_body`](crate::HandshakeLimits::max_http_body) bytes, by default
+    /// none: a larger one is refused with 413. It has to come within the time for the head.
     #[must_use]
-    pub fn http<F>(mut self, hook: impl Fn(Request<()>) -> F + Send + Sync + 'static) -> Self
+    pub fn http<F>(mut self, hook: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {

@@ -191,7 +191,7 @@ impl Server {
 
     /// Sets the hook that answers plain HTTP requests: see [`Acceptor::http`].
     #[must_use]
-    pub fn http<F>(mut self, hook: impl Fn(Request<()>) -> F + Send + Sync + 'static) -> Self
+    pub fn http<F>(mut self, hook: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {

@@ -123,7 +123,7 @@ async fn hooks_see_what_tls_knows() {
     let (server, authority) = tls_server().await;
     let (told, mut seen) = mpsc::unbounded_channel();
     let http_told = told.clone();
-    let server = server.http(move |request: Request<()>| {
+    let server = server.http(move |request: Request<Bytes>| {
         http_told.send(request.extensions().get::<TlsInfo>().cloned()).unwrap();
         async { Response::new(Bytes::from_static(b"a page")) }
     });
