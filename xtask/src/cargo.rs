@@ -15,20 +15,25 @@ pub(crate) fn fmt() -> Result {
 }
 
 pub(crate) fn clippy() -> Result {
-    process::run(
-        cargo().args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-        COMPILE_LIMIT,
-    )
+    let clippy = |selection: &[&str]| {
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--quiet", "--all-targets"]).args(selection).args(["--", "-D", "warnings"]);
+        process::run(&mut clippy, COMPILE_LIMIT)
+    };
+    clippy(&["--workspace", "--all-features"])?;
+    // Without any feature, which no other step tries.
+    clippy(&["--package", "stentor"])
 }
 
 pub(crate) fn doc() -> Result {
     let mut doc = cargo();
-    doc.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+    doc.args(["doc", "--quiet", "--workspace", "--all-features", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings");
     process::run(&mut doc, COMPILE_LIMIT)
 }
 
 pub(crate) fn test() -> Result {
-    process::run(cargo().args(["test", "--workspace", "--no-fail-fast"]), COMPILE_LIMIT)
+    process::run(cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]), COMPILE_LIMIT)
 }
 
 pub(crate) fn deny() -> Result {

@@ -15,9 +15,11 @@ use crate::hooks::{BoxFuture, Hooks};
 use crate::shared::{HandlerFailure, drive};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use crate::upgrade::Upgrade;
 
-type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
+type HttpHook = Arc<dyn Fn(Request<Bytes>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
 type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 
 /// A server's settings, and its connections.
@@ -31,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) keep_uri: bool,
     pub(crate) http: Option<HttpHook>,
     pub(crate) on_error: Option<ErrorHook>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<ServerTls>,
     pub(crate) connections: Connections,
     pub(crate) shutdown: Shutdown,
 }
@@ -46,9 +50,20 @@ impl Settings {
             keep_uri: false,
             http: None,
             on_error: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             connections: Connections::new(),
             shutdown: Shutdown::new(),
         }
+    }
+
+    /// Whether nothing can be said to a client before a TLS handshake.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        let speaks_tls = self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        let speaks_tls = false;
+        speaks_tls
     }
 
     /// Runs the handler of an upgrade and drives the connection that comes of it, telling the hook
