@@ -67,7 +67,8 @@ impl Acceptor {
         transport: Transport,
         peer: Option<SocketAddr>,
     ) -> Result<Option<Upgrade>> {
-        self.settings.open(transport, peer, None).await
+        // Boxed, as in `serve_connection`.
+        Box::pin(self.settings.open(transport, peer, None)).await
     }
 
     /// The switch that takes a server down.

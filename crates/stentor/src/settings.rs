@@ -19,6 +19,10 @@ use crate::slot::Slot;
 use crate::tls::ServerTls;
 use crate::upgrade::Upgrade;
 
+/// There is none without the feature.
+#[cfg(not(feature = "tls"))]
+type ServerTls = std::convert::Infallible;
+
 type HttpHook = Arc<dyn Fn(Request<Bytes>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
 type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 
@@ -33,7 +37,6 @@ pub(crate) struct Settings {
     pub(crate) keep_uri: bool,
     pub(crate) http: Option<HttpHook>,
     pub(crate) on_error: Option<ErrorHook>,
-    #[cfg(feature = "tls")]
     pub(crate) tls: Option<ServerTls>,
     pub(crate) connections: Connections,
     pub(crate) shutdown: Shutdown,
@@ -50,7 +53,6 @@ impl Settings {
             keep_uri: false,
             http: None,
             on_error: None,
-            #[cfg(feature = "tls")]
             tls: None,
             connections: Connections::new(),
             shutdown: Shutdown::new(),
@@ -59,11 +61,7 @@ impl Settings {
 
     /// Whether nothing can be said to a client before a TLS handshake.
     pub(crate) fn speaks_tls(&self) -> bool {
-        #[cfg(feature = "tls")]
-        let speaks_tls = self.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        let speaks_tls = false;
-        speaks_tls
+        self.tls.is_some()
     }
 
     /// Runs the handler of an upgrade and drives the connection that comes of it, telling the hook
