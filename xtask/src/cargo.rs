@@ -1,5 +1,6 @@
 //! The steps that cargo does: formatting, lints, documentation, tests, dependencies.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,19 +11,26 @@ use crate::workspace::{COMPILE_LIMIT, cargo, root};
 
 const QUICK: Duration = Duration::from_secs(120);
 
+/// The measurements are a workspace of their own.
+fn bench() -> PathBuf {
+    root().join("bench")
+}
+
 pub(crate) fn fmt() -> Result {
-    process::run(cargo().args(["fmt", "--all", "--check"]), QUICK)
+    process::run(cargo().args(["fmt", "--all", "--check"]), QUICK)?;
+    process::run(cargo().current_dir(bench()).args(["fmt", "--all", "--check"]), QUICK)
 }
 
 pub(crate) fn clippy() -> Result {
-    let clippy = |selection: &[&str]| {
+    let clippy = |directory: &Path, selection: &[&str]| {
         let mut clippy = cargo();
         clippy.args(["clippy", "--quiet", "--all-targets"]).args(selection).args(["--", "-D", "warnings"]);
-        process::run(&mut clippy, COMPILE_LIMIT)
+        process::run(clippy.current_dir(directory), COMPILE_LIMIT)
     };
-    clippy(&["--workspace", "--all-features"])?;
+    clippy(root(), &["--workspace", "--all-features"])?;
     // Without any feature, which no other step tries.
-    clippy(&["--package", "stentor"])
+    clippy(root(), &["--package", "stentor"])?;
+    clippy(&bench(), &["--workspace"])
 }
 
 pub(crate) fn doc() -> Result {
@@ -33,7 +41,9 @@ pub(crate) fn doc() -> Result {
 }
 
 pub(crate) fn test() -> Result {
-    process::run(cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]), COMPILE_LIMIT)
+    process::run(cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]), COMPILE_LIMIT)?;
+    // The rest of the measurements would be compiled with all peers, only to see that it still runs.
+    process::run(cargo().current_dir(bench()).args(["test", "--package", "stentor-load"]), COMPILE_LIMIT)
 }
 
 pub(crate) fn deny() -> Result {
