@@ -1,18 +1,20 @@
-// node main.mjs CHROMIUM PEER CHAT: the checks in the browser at path CHROMIUM, against our test peer and our
-// chat example at the addresses PEER and CHAT (http://…).
+// node main.mjs CHROMIUM PEER CHAT AUTH BRIEF: the checks in the browser at path CHROMIUM, against our test peer and
+// our examples at these addresses (http://…): `chat`, `auth`, and `auth` with tokens good for 3 seconds.
 
 import { Checks } from '../interop/node/checks.mjs';
+import { authChecks } from './auth.mjs';
 import { chatChecks } from './chat.mjs';
 import { launch } from './chromium.mjs';
 import { protocolChecks } from './protocol.mjs';
 
-const [executable, peer, chat] = process.argv.slice(2);
+const [executable, peer, chat, auth, brief] = process.argv.slice(2);
 const checks = new Checks();
 const browser = await launch(executable);
 try {
   console.log(`# Chromium ${browser.version()}`);
   await protocolChecks(browser, peer, chat, checks);
   await chatChecks(browser, chat, checks);
+  await authChecks(browser, auth, brief, checks);
 } finally {
   await browser.close();
 }

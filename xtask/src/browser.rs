@@ -1,4 +1,4 @@
-//! Chromium with our test peer, and with the chat example.
+//! Chromium with our test peer, and with the examples that have a page.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,10 +16,26 @@ pub(crate) fn run() -> Result {
     let node = node::with_packages(&folder)?;
     let chromium = chromium::installed()?;
     let peer = Peer::build()?.server()?;
-    let chat = workspace::build("stentor", &["--example", "chat"])?;
-    let chat = Service::start(Command::new(chat).args(["--listen", "127.0.0.1:0"]))?;
+    let chat = chat()?;
+    let auth = workspace::build("stentor", &["--example", "auth", "--features", "csrf"])?;
+    let auth = |lifetime| {
+        let users = ["--user", "ann:secret", "--user", "bob:hunter2"];
+        let lifetime = ["--lifetime", lifetime];
+        Service::start(Command::new(&auth).args(["--listen", "127.0.0.1:0"]).args(users).args(lifetime))
+    };
+    let (auth, brief) = (auth("60")?, auth("3")?);
     process::run(
-        Command::new(node).arg(folder.join("main.mjs")).arg(chromium).args([peer.address(), chat.address()]),
+        Command::new(node).arg(folder.join("main.mjs")).arg(chromium).args([
+            peer.address(),
+            chat.address(),
+            auth.address(),
+            brief.address(),
+        ]),
         LIMIT,
     )
+}
+
+fn chat() -> Result<Service> {
+    let chat = workspace::build("stentor", &["--example", "chat"])?;
+    Service::start(Command::new(chat).args(["--listen", "127.0.0.1:0"]))
 }

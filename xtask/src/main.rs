@@ -24,7 +24,7 @@ cargo xtask COMMAND
 
   test [STEP…]                     every check, or those named (`cargo xtask test --help` lists them)
   interop                          node `ws` and Python `websockets`, as clients and as servers
-  browser                          Chromium: the protocol, and two pages in the chat example
+  browser                          Chromium: the protocol, and the examples `chat` and `auth`
   autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them;
                                    CASES are patterns such as 6.* (without them: all but 12 and 13)
 ";

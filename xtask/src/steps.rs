@@ -36,7 +36,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "browser",
-        about: "Chromium: the protocol, and two pages in the chat example",
+        about: "Chromium: the protocol, and the examples `chat` and `auth`",
         run: browser::run,
     },
     Step {
