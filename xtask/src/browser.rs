@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::outcome::Result;
 use crate::peer::Peer;
 use crate::process::{self, Service};
-use crate::tools::{chromium, node};
+use crate::tools::{chromium, node, nss};
 use crate::workspace::{self, conformance};
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -31,6 +31,26 @@ pub(crate) fn run() -> Result {
             auth.address(),
             brief.address(),
         ]),
+        LIMIT,
+    )
+}
+
+/// The protocol again over TLS, with an authority that Chromium is told to trust.
+pub(crate) fn tls() -> Result {
+    let folder = conformance("browser");
+    let node = node::with_packages(&folder)?;
+    let chromium = chromium::installed()?;
+    let peer = Peer::build()?;
+    let certificates = peer.certificates()?;
+    let home = nss::home_that_trusts(&certificates.authority())?;
+    let server = peer.tls_server(&certificates)?;
+    let chat = chat()?;
+    process::run(
+        Command::new(node)
+            .env("HOME", home)
+            .arg(folder.join("tls.mjs"))
+            .arg(chromium)
+            .args([server.address(), chat.address()]),
         LIMIT,
     )
 }

@@ -7,6 +7,7 @@ mod autobahn;
 mod browser;
 mod cargo;
 mod interop;
+mod openssl;
 mod outcome;
 mod peer;
 mod process;
@@ -23,7 +24,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   test [STEP…]                     every check, or those named (`cargo xtask test --help` lists them)
-  interop                          node `ws` and Python `websockets`, as clients and as servers
+  interop                          node `ws` and Python `websockets`, as clients and as servers, with and without TLS
   browser                          Chromium: the protocol, and the examples `chat` and `auth`
   autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them;
                                    CASES are patterns such as 6.* (without them: all but 12 and 13)

@@ -1,7 +1,9 @@
 //! Our side of the checks against others' WebSocket implementations, on the public API: a server with the behaviours
-//! of `conformance/README.md`, a client that makes its checks, and a client for Autobahn's fuzzing server.
+//! of `conformance/README.md`, a client that makes its checks, both with TLS if they are given certificates, and a
+//! client for Autobahn's fuzzing server.
 
 mod autobahn;
+mod certificates;
 mod client;
 mod content;
 mod server;
@@ -18,10 +20,15 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
-        ["server"] => server::run().await,
-        ["client", address] => client::run(address).await,
+        ["server"] => server::run(None).await,
+        ["server", chain, key] => server::run(Some((chain, key))).await,
+        ["client", address] => client::run(address, None).await,
+        ["client", address, roots] => client::run(address, Some(roots)).await,
+        ["certificates", folder] => certificates::write(folder.as_ref()),
         ["autobahn-client", url] => autobahn::run(url).await,
-        _ => Err("server | client http://ADDRESS | autobahn-client ws://ADDRESS".into()),
+        _ => Err("server [CHAIN KEY] | client http[s]://ADDRESS [ROOTS] | autobahn-client ws://ADDRESS | \
+                  certificates FOLDER"
+            .into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use stentor::http::{Response, header};
+use stentor::tls::ServerTls;
 use stentor::{CloseCode, Server, Upgrade, WebSocket};
 use tokio::sync::watch;
 
@@ -14,10 +15,16 @@ use crate::{Error, Result, config, fragmenting};
 /// The page that the browser's checks run in.
 const PAGE: &str = include_str!("../../browser/page.html");
 
-/// Serves until the process is ended.
-pub(crate) async fn run() -> Result {
-    let server = Server::bind("127.0.0.1:0").await?.config(config()).http(async |_| page());
-    println!("listening on http://{}", server.local_addr()?);
+/// Serves until the process is ended; over TLS if it has a certificate and its key.
+pub(crate) async fn run(certificate: Option<(&str, &str)>) -> Result {
+    let mut server = Server::bind("127.0.0.1:0").await?.config(config()).http(async |_| page());
+    let address = server.local_addr()?;
+    if let Some((chain, key)) = certificate {
+        server = server.tls(ServerTls::from_pem_files(chain, key)?);
+        println!("listening on https://localhost:{}", address.port());
+    } else {
+        println!("listening on http://{address}");
+    }
     let closings = Arc::new(Closings::default());
     let handler = move |upgrade| handle(upgrade, Arc::clone(&closings));
     Ok(server.serve_upgrades(handler).await?)
