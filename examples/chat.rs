@@ -14,7 +14,7 @@ async fn main() -> stentor::Result<()> {
 }
 
 /// Every plain request is answered with the page.
-async fn page(_: Request<()>) -> Response<Bytes> {
+async fn page(_: Request<Bytes>) -> Response<Bytes> {
     let page = Bytes::from_static(include_bytes!("chat.html"));
     Response::builder().header(CONTENT_TYPE, "text/html; charset=utf-8").body(page).expect("a valid response")
 }

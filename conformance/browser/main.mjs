@@ -1,13 +1,15 @@
-// node main.mjs CHROMIUM PEER DEFLATE CHAT: the checks in the browser at path CHROMIUM, against our test peer, its
-// server for compression and our chat example at the addresses PEER, DEFLATE and CHAT (http://…).
+// node main.mjs CHROMIUM PEER DEFLATE CHAT AUTH BRIEF: the checks in the browser at path CHROMIUM, against our test
+// peer, its server for compression and our examples at these addresses (http://…): `chat`, `auth`, and `auth` with
+// tokens good for 3 seconds.
 
 import { Checks } from '../interop/node/checks.mjs';
+import { authChecks } from './auth.mjs';
 import { chatChecks } from './chat.mjs';
 import { launch } from './chromium.mjs';
 import { deflateChecks } from './deflate.mjs';
 import { protocolChecks } from './protocol.mjs';
 
-const [executable, peer, deflate, chat] = process.argv.slice(2);
+const [executable, peer, deflate, chat, auth, brief] = process.argv.slice(2);
 const checks = new Checks();
 const browser = await launch(executable);
 try {
@@ -15,6 +17,7 @@ try {
   await protocolChecks(browser, peer, chat, checks);
   await deflateChecks(browser, deflate, checks);
   await chatChecks(browser, chat, checks);
+  await authChecks(browser, auth, brief, checks);
 } finally {
   await browser.close();
 }

@@ -87,7 +87,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
 
     /// Sends bytes as they stand. That the other end has gone shows when reading.
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
-        match self.io.write_all(bytes).await {
+        let written = match self.io.write_all(bytes).await {
+            Ok(()) => self.io.flush().await,
+            Err(error) => Err(error),
+        };
+        match written {
             Err(error) if !is_end(error.kind()) => panic!("writing failed: {error}"),
             _ => {}
         }

@@ -130,7 +130,8 @@ impl Rig {
         self.controls().writing.stalled = true;
     }
 
-    /// From now on flushes wait, as those of a transport that holds bytes back itself.
+    /// From now on flushes wait, as those of a transport that holds bytes back itself; and so does
+    /// ending the writing direction, which flushes first.
     pub fn stall_flushing(&self) {
         self.controls().flushing.stalled = true;
     }
@@ -304,7 +305,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Rigged<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.control.controls().counts.shut_down = true;
+        {
+            let mut controls = self.control.controls();
+            if controls.flushing.allowance(context).is_none() {
+                return Poll::Pending;
+            }
+            controls.counts.shut_down = true;
+        }
         Pin::new(&mut self.io).poll_shutdown(context)
     }
 }

@@ -1,6 +1,6 @@
 //! The steps that cargo does: formatting, lints, documentation, tests, dependencies.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,19 +22,26 @@ pub(crate) fn fmt() -> Result {
 }
 
 pub(crate) fn clippy() -> Result {
-    let lints = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    process::run(cargo().args(lints), COMPILE_LIMIT)?;
-    process::run(cargo().current_dir(bench()).args(lints), COMPILE_LIMIT)
+    let clippy = |directory: &Path, selection: &[&str]| {
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--quiet", "--all-targets"]).args(selection).args(["--", "-D", "warnings"]);
+        process::run(clippy.current_dir(directory), COMPILE_LIMIT)
+    };
+    clippy(root(), &["--workspace", "--all-features"])?;
+    // Without any feature, which no other step tries.
+    clippy(root(), &["--package", "stentor"])?;
+    clippy(&bench(), &["--workspace"])
 }
 
 pub(crate) fn doc() -> Result {
     let mut doc = cargo();
-    doc.args(["doc", "--quiet", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+    doc.args(["doc", "--quiet", "--workspace", "--all-features", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings");
     process::run(&mut doc, COMPILE_LIMIT)
 }
 
 pub(crate) fn test() -> Result {
-    process::run(cargo().args(["test", "--workspace", "--no-fail-fast"]), COMPILE_LIMIT)?;
+    process::run(cargo().args(["test", "--workspace", "--all-features", "--no-fail-fast"]), COMPILE_LIMIT)?;
     // The rest of the measurements would be compiled with all peers, only to see that it still runs.
     process::run(cargo().current_dir(bench()).args(["test", "--package", "stentor-load"]), COMPILE_LIMIT)
 }

@@ -40,6 +40,35 @@ pub(crate) fn python() -> Result {
     both_ways_compressed("websockets", &mut script("deflate_server.py"), script("deflate_client.py"), 9)
 }
 
+/// What is not about compression, again over TLS: each side verifies the other's certificate.
+pub(crate) fn tls() -> Result {
+    let (node_folder, python_folder) = (conformance("interop/node"), conformance("interop/python"));
+    let node = node::with_packages(&node_folder)?;
+    let python = python::with_packages(&python_folder.join("requirements.txt"))?;
+    let peer = Peer::build()?;
+    let certificates = peer.certificates()?;
+    let mut results = Vec::new();
+    for (other, program, folder, client, server) in [
+        ("ws", &node, &node_folder, "client.mjs", "server.mjs"),
+        ("websockets", &python, &python_folder, "client.py", "server.py"),
+    ] {
+        println!("-- {other} as client of our server");
+        let ours = peer.tls_server(&certificates)?;
+        let mut theirs = Command::new(program);
+        theirs.arg(folder.join(client)).arg(ours.address());
+        // Each looks for authorities in its own way.
+        theirs.env("NODE_EXTRA_CA_CERTS", certificates.authority());
+        theirs.env("SSL_CERT_FILE", certificates.authority());
+        results.push(checks(&mut theirs, CHECKS));
+        drop(ours);
+        println!("-- {other} as server of our client");
+        let theirs =
+            Service::start(Command::new(program).arg(folder.join(server)).args(certificates.of_server()))?;
+        results.push(checks(peer.client(theirs.address()).arg(certificates.authority()), CHECKS));
+    }
+    results.into_iter().collect()
+}
+
 fn both_ways(other: &str, their_server: &mut Command, mut their_client: Command) -> Result {
     let peer = Peer::build()?;
     println!("-- {other} as client of our server");

@@ -9,6 +9,7 @@ mod browser;
 mod cargo;
 mod counts;
 mod interop;
+mod openssl;
 mod outcome;
 mod peer;
 mod process;
@@ -25,8 +26,8 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   test [STEP…]                     every check, or those named (`cargo xtask test --help` lists them)
-  interop                          node `ws` and Python `websockets`, as clients and as servers
-  browser                          Chromium: the protocol, and two pages in the chat example
+  interop                          node `ws` and Python `websockets`, as clients and as servers, with and without TLS
+  browser                          Chromium: the protocol, and the examples `chat` and `auth`
   autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them; CASES are
                                    patterns such as 6.*, or --all (without them: all but most of 12 and 13)
   bench [OPTIONS] [CASE…]          what an echo costs, beside other libraries in the same run

@@ -1,10 +1,11 @@
 //! Our side of the conformance checks: the package in `conformance/peer`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::outcome::Result;
-use crate::process::Service;
+use crate::process::{self, Service};
 use crate::workspace;
 
 /// The test peer's program, built.
@@ -22,6 +23,24 @@ impl Peer {
     /// Our server, with every behaviour that `conformance/README.md` lists.
     pub(crate) fn server(&self) -> Result<Service> {
         Service::start(Command::new(&self.program).arg("server"))
+    }
+
+    /// Our server over TLS.
+    pub(crate) fn tls_server(&self, certificates: &Certificates) -> Result<Service> {
+        let [chain, key] = certificates.of_server();
+        self.tls_server_with(&chain, &key)
+    }
+
+    /// Our server over TLS with these files.
+    pub(crate) fn tls_server_with(&self, chain: &Path, key: &Path) -> Result<Service> {
+        Service::start(Command::new(&self.program).arg("server").args([chain, key]))
+    }
+
+    /// Certificates made for this run.
+    pub(crate) fn certificates(&self) -> Result<Certificates> {
+        let folder = workspace::tools("certificates");
+        process::run(Command::new(&self.program).arg("certificates").arg(&folder), Duration::from_secs(60))?;
+        Ok(Certificates { folder })
     }
 
     /// Our client, to run the checks against a server at `address`.
@@ -49,5 +68,23 @@ impl Peer {
         let mut client = Command::new(&self.program);
         client.args(["autobahn-client", address]);
         client
+    }
+}
+
+/// A certificate for `localhost`, and who has issued it.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    folder: PathBuf,
+}
+
+impl Certificates {
+    /// The authority's certificate.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    /// What a server shows: the chain and the key.
+    pub(crate) fn of_server(&self) -> [PathBuf; 2] {
+        [self.folder.join("chain.pem"), self.folder.join("key.pem")]
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 #[derive(Debug)]
 pub(crate) struct Service {
     address: String,
-    _child: Running,
+    child: Running,
 }
 
 impl Service {
@@ -75,14 +75,19 @@ impl Service {
         let lines = shown_lines(child.stdout());
         let line = lines.recv_timeout(LIMIT).context(format!("{}: not ready in {LIMIT:?}", child.name))?;
         match line.strip_prefix("listening on ") {
-            Some(address) => Ok(Self { address: address.to_owned(), _child: child }),
+            Some(address) => Ok(Self { address: address.to_owned(), child }),
             None => Err(Stop::fail(format!("{}: the first line is not the address: {line}", child.name))),
         }
     }
 
-    /// Where it listens: `http://HOST:PORT`.
+    /// Where it listens: `http://HOST:PORT`, or `https://` over TLS.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.child.id()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, counts, interop};
+use crate::{autobahn, browser, cargo, counts, interop, openssl};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -39,10 +39,21 @@ pub(crate) const STEPS: &[Step] = &[
         about: "Python `websockets` as client and as server",
         run: interop::python,
     },
+    Step { name: "interop-tls", about: "node `ws` and Python `websockets` over TLS", run: interop::tls },
+    Step {
+        name: "openssl",
+        about: "OpenSSL and curl against our server over TLS, with keys of every kind",
+        run: openssl::run,
+    },
     Step {
         name: "browser",
-        about: "Chromium: the protocol, and two pages in the chat example",
+        about: "Chromium: the protocol, and the examples `chat` and `auth`",
         run: browser::run,
+    },
+    Step {
+        name: "browser-tls",
+        about: "Chromium over TLS, with an authority that it is told to trust",
+        run: browser::tls,
     },
     Step {
         name: "autobahn-server",

@@ -1,4 +1,4 @@
-// The checks of ../../README.md with `ws` as the client: node client.mjs http://ADDRESS
+// The checks of ../../README.md with `ws` as the client: node client.mjs http[s]://ADDRESS
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';

@@ -1,7 +1,10 @@
-// The behaviours of ../../README.md with `ws` as the server: node server.mjs
+// The behaviours of ../../README.md with `ws` as the server, over TLS with a certificate and its key:
+// node server.mjs [CHAIN KEY]
 
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { WebSocketServer } from 'ws';
 
 /** For each id of a connection, what it was closed with. */
@@ -45,7 +48,9 @@ const behaviours = {
   },
 };
 
-const http = createServer((_, response) => response.writeHead(426).end());
+const [cert, key] = process.argv.slice(2).map((path) => readFileSync(path));
+const refuse = (_, response) => response.writeHead(426).end();
+const http = cert ? createTlsServer({ cert, key }, refuse) : createServer(refuse);
 const server = new WebSocketServer({ server: http });
 server.on('connection', (socket, request) => {
   const { pathname, searchParams: query } = new URL(request.url, 'http://localhost');
@@ -61,4 +66,4 @@ server.on('connection', (socket, request) => {
 
 http.listen(0, '127.0.0.1');
 await once(http, 'listening');
-console.log(`listening on http://127.0.0.1:${http.address().port}`);
+console.log(`listening on ${cert ? 'https://localhost' : 'http://127.0.0.1'}:${http.address().port}`);

@@ -1,4 +1,4 @@
-"""The checks of ../../README.md with `websockets` as the client: python client.py http://ADDRESS"""
+"""The checks of ../../README.md with `websockets` as the client: python client.py http[s]://ADDRESS"""
 
 import asyncio
 import sys

@@ -1,6 +1,9 @@
-"""The behaviours of ../../README.md with `websockets` as the server: python server.py"""
+"""The behaviours of ../../README.md with `websockets` as the server, over TLS with a certificate and its key:
+python server.py [CHAIN KEY]"""
 
 import asyncio
+import ssl
+import sys
 from collections import defaultdict
 from urllib.parse import parse_qs, urlsplit
 
@@ -55,9 +58,13 @@ async def handle(socket):
 
 
 async def main():
-    async with serve(handle, "127.0.0.1", 0, max_size=16 << 20) as server:
+    tls = None
+    if sys.argv[1:]:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*sys.argv[1:])
+    async with serve(handle, "127.0.0.1", 0, max_size=16 << 20, ssl=tls) as server:
         host, port = server.sockets[0].getsockname()
-        print(f"listening on http://{host}:{port}", flush=True)
+        print(f"listening on https://localhost:{port}" if tls else f"listening on http://{host}:{port}", flush=True)
         await server.serve_forever()
 
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use stentor::tls::{ClientTls, Roots};
 use stentor::{Client, CloseCode, Config, Message, WebSocket};
 
 use crate::checks::Checks;
@@ -10,9 +11,14 @@ use crate::{Result, config, fragmenting};
 
 const SIZES: [usize; 8] = [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 16 << 20];
 
-/// Runs all checks against the server at `http://ADDRESS`.
-pub(crate) async fn run(address: &str) -> Result {
-    let server = Server(address.replacen("http", "ws", 1));
+/// Runs all checks against the server at `http://ADDRESS`, or at `https://ADDRESS` with a certificate that leads to
+/// these roots.
+pub(crate) async fn run(address: &str, roots: Option<&str>) -> Result {
+    let mut client = Client::new();
+    if let Some(roots) = roots {
+        client = client.tls(ClientTls::builder().roots(Roots::pem_file(roots)).build()?);
+    }
+    let server = Server { url: address.replacen("http", "ws", 1), client };
     let mut checks = Checks::default();
 
     for (kind, content) in [("text", text_message as fn(usize) -> Message), ("binary", binary_message)] {
@@ -45,12 +51,16 @@ fn binary_message(size: usize) -> Message {
     binary(size).into()
 }
 
-/// The address of the server, as a `ws` URL.
-struct Server(String);
+/// The server, and how to reach it.
+struct Server {
+    /// Its address as a `ws` or `wss` URL.
+    url: String,
+    client: Client,
+}
 
 impl Server {
     async fn connect(&self, path: &str, config: Config) -> Result<WebSocket> {
-        Ok(Client::new().config(config).connect(&format!("{}{path}", self.0)).await?)
+        Ok(self.client.clone().config(config).connect(&format!("{}{path}", self.url)).await?)
     }
 
     async fn echoes(&self, path: &str, config: Config, message: Message) -> Result {

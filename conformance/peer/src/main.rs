@@ -1,8 +1,9 @@
 //! Our side of the checks against others' WebSocket implementations, on the public API: a server with the behaviours
-//! of `conformance/README.md`, a client that makes its checks, both for compression, and a client for Autobahn's
-//! fuzzing server.
+//! of `conformance/README.md`, a client that makes its checks, both with TLS if they are given certificates and both
+//! for compression, and a client for Autobahn's fuzzing server.
 
 mod autobahn;
+mod certificates;
 mod checks;
 mod client;
 mod content;
@@ -24,14 +25,19 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
-        ["server"] => server::run().await,
-        ["client", address] => client::run(address).await,
+        ["server"] => server::run(None).await,
+        ["server", chain, key] => server::run(Some((chain, key))).await,
+        ["client", address] => client::run(address, None).await,
+        ["client", address, roots] => client::run(address, Some(roots)).await,
+        ["certificates", folder] => certificates::write(folder.as_ref()),
         ["deflate-server"] => deflate::server::run().await,
         ["deflate-client", address, smallest] => deflate::client::run(address, smallest).await,
         ["autobahn-client", url] => autobahn::run(url).await,
-        _ => Err("server | client http://ADDRESS | deflate-server | deflate-client http://ADDRESS BITS | \
-                  autobahn-client ws://ADDRESS"
-            .into()),
+        _ => Err(
+            "server [CHAIN KEY] | client http[s]://ADDRESS [ROOTS] | certificates FOLDER | deflate-server | \
+                  deflate-client http://ADDRESS BITS | autobahn-client ws://ADDRESS"
+                .into(),
+        ),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

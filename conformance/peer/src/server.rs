@@ -3,16 +3,23 @@
 use std::sync::Arc;
 
 use stentor::http::Response;
+use stentor::tls::ServerTls;
 use stentor::{CloseCode, Server, Upgrade, WebSocket};
 
 use crate::page::page;
 use crate::seen::{Query, Seen};
 use crate::{Result, config, deflating, fragmenting};
 
-/// Serves until the process is ended.
-pub(crate) async fn run() -> Result {
-    let server = Server::bind("127.0.0.1:0").await?.config(config()).http(page);
-    println!("listening on http://{}", server.local_addr()?);
+/// Serves until the process is ended; over TLS if it has a certificate and its key.
+pub(crate) async fn run(certificate: Option<(&str, &str)>) -> Result {
+    let mut server = Server::bind("127.0.0.1:0").await?.config(config()).http(page);
+    let address = server.local_addr()?;
+    if let Some((chain, key)) = certificate {
+        server = server.tls(ServerTls::from_pem_files(chain, key)?);
+        println!("listening on https://localhost:{}", address.port());
+    } else {
+        println!("listening on http://{address}");
+    }
     let closings = Arc::new(Seen::default());
     let handler = move |upgrade| handle(upgrade, Arc::clone(&closings));
     Ok(server.serve_upgrades(handler).await?)

@@ -105,9 +105,15 @@ pub struct HandshakeLimits {
     pub max_headers: usize,
     /// The most bytes of the whole head; a longer one is refused with 431. Default: 20 KiB.
     pub max_head_size: usize,
+    /// The most bytes that a plain HTTP request, no handshake, may have for a body; a longer one is
+    /// refused with 413. Default: 0.
+    pub max_http_body: usize,
     /// How long the head may take, from the transport's beginning on; a slower client is refused
     /// with 408, a slower server given up. Default: 10 s.
     pub timeout: Duration,
+    /// How long a client of a TLS server may take for the TLS handshake, before the time for the
+    /// opening handshake begins; a slower one is dropped. Default: 10 s.
+    pub tls_timeout: Duration,
     /// How long a server's own decision about a request that is in order may take; then it is
     /// refused with 408. Default: 10 s.
     pub authorize_timeout: Duration,
@@ -120,7 +126,9 @@ impl Default for HandshakeLimits {
             max_header_line: 8 << 10,
             max_headers: 100,
             max_head_size: 20 << 10,
+            max_http_body: 0,
             timeout: Duration::from_secs(10),
+            tls_timeout: Duration::from_secs(10),
             authorize_timeout: Duration::from_secs(10),
         }
     }

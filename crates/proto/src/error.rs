@@ -190,6 +190,8 @@ impl std::error::Error for Misuse {}
 pub enum Phase {
     /// Reaching the peer: name look-up and TCP.
     Connect,
+    /// The TLS handshake, before the opening handshake.
+    Tls,
     /// The opening handshake.
     Handshake,
     /// Waiting for a sign of life after a Ping.
@@ -204,6 +206,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connecting",
+            Self::Tls => "TLS handshake",
             Self::Handshake => "opening handshake",
             Self::Keepalive => "keepalive",
             Self::Write => "writing",

@@ -19,6 +19,8 @@ use crate::settings::{Settings, prepare};
 use crate::shared::drive;
 use crate::shutdown::Shutdown;
 use crate::socket::WebSocket;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use crate::transport::{Io, Transport};
 use crate::upgrade::Upgrade;
 
@@ -66,7 +68,8 @@ impl Acceptor {
         transport: Transport,
         peer: Option<SocketAddr>,
     ) -> Result<Option<Upgrade>> {
-        self.settings.open(transport, peer, None).await
+        // Boxed, as in `serve_connection`.
+        Box::pin(self.settings.open(transport, peer, None)).await
     }
 
     /// The switch that takes a server down.
@@ -223,8 +226,12 @@ impl Acceptor {
 
     /// Sets the hook that answers requests that are no WebSocket handshakes: a page, a health
     /// check. Without it they are answered 426 Upgrade Required. A hook that panics is answered 500.
+    ///
+    /// A request may have a body of up to
+    /// [`HandshakeLimits::max_http_body`](crate::HandshakeLimits::max_http_body) bytes, by default
+    /// none: a larger one is refused with 413. It has to come within the time for the head.
     #[must_use]
-    pub fn http<F>(mut self, hook: impl Fn(Request<()>) -> F + Send + Sync + 'static) -> Self
+    pub fn http<F>(mut self, hook: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {
@@ -237,6 +244,16 @@ impl Acceptor {
     #[must_use]
     pub fn on_error(mut self, hook: impl Fn(Option<SocketAddr>, BoxError) + Send + Sync + 'static) -> Self {
         self.settings.on_error = Some(Arc::new(hook));
+        self
+    }
+
+    /// Speaks TLS, and nothing else, on every byte stream. Its handshake is done in the connection's
+    /// own task within [`HandshakeLimits::tls_timeout`](crate::proto::HandshakeLimits::tls_timeout),
+    /// so that a slow client holds up nobody.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.settings.tls = Some(tls);
         self
     }
 

@@ -18,12 +18,15 @@ use crate::error::{Error, HandshakeFailure, Result};
 use crate::handshake;
 use crate::shared::{Opened, Shared};
 use crate::socket::WebSocket;
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
 use crate::transport::{Io, Transport};
 
 /// The most bytes of a refusing response's body that are read.
 const MAX_REFUSAL: usize = 64 << 10;
 
-/// Opens a connection to a `ws://` URI with the default settings: see [`Client`].
+/// Opens a connection to a `ws://` URI, or with the feature `tls` a `wss://` URI, with the default
+/// settings: see [`Client`].
 ///
 /// ```no_run
 /// # async fn example() -> stentor::Result<()> {
@@ -72,13 +75,20 @@ where
 pub struct Client {
     request: ClientRequest,
     config: Arc<Config>,
+    #[cfg(feature = "tls")]
+    tls: Option<ClientTls>,
 }
 
 impl Client {
     /// The default settings.
     #[must_use]
     pub fn new() -> Self {
-        Self { request: ClientRequest::new(Uri::default()), config: Arc::default() }
+        Self {
+            request: ClientRequest::new(Uri::default()),
+            config: Arc::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// Sets the limits, deadlines and habits of the connection.
@@ -126,14 +136,23 @@ impl Client {
         self
     }
 
-    /// Opens a connection to a `ws://` URI.
+    /// Sets how `wss://` is spoken; by default servers are trusted that show a certificate of the
+    /// web for the host of the URI. Clients that share a [`ClientTls`] resume its TLS sessions.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Opens a connection to a `ws://` URI, or with the feature `tls` a `wss://` URI.
     ///
     /// # Errors
     ///
     /// [`Error::Handshake`] when the URI or a setting cannot be used, or the server's answer is not
     /// what RFC 6455 §4.1 demands; [`HandshakeFailure::Refused`] with the whole response when it
-    /// refuses; [`Error::Timeout`] with the phase in which time ran out; [`Error::Io`] when the
-    /// server cannot be reached.
+    /// refuses; [`Error::Tls`] when the server cannot be trusted; [`Error::Timeout`] with the phase in
+    /// which time ran out; [`Error::Io`] when the server cannot be reached.
     ///
     /// # Cancel safety
     ///
@@ -144,22 +163,40 @@ impl Client {
     {
         let uri = parse(uri)?;
         let handshake = self.handshake(uri.clone())?;
-        if uri.scheme_str() != Some("ws") {
+        // RFC 3986 §3.1: schemes are the same in any case.
+        let encrypted = uri.scheme_str().is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss"));
+        if encrypted && !cfg!(feature = "tls") {
             return Err(HandshakeFailure::Request(ClientRequestError::UnsupportedScheme).into());
         }
         let host = uri.host().unwrap_or_default();
         // An IPv6 address stands in brackets in a URI, but not in an address.
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        // RFC 6455 §3.
+        let port = uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
         let deadline = self.deadline();
-        let tcp = timeout_at(deadline, TcpStream::connect((host, uri.port_u16().unwrap_or(80))))
+        let tcp = timeout_at(deadline, TcpStream::connect((host, port)))
             .await
             .map_err(|_| Error::Timeout(Phase::Connect))??;
         tcp.set_nodelay(true)?;
-        self.open(handshake, Transport::Tcp(tcp), deadline).await
+        let transport = Transport::Tcp(tcp);
+        #[cfg(feature = "tls")]
+        let transport = if encrypted { self.encrypt(transport, host, deadline).await? } else { transport };
+        self.open(handshake, transport, deadline).await
     }
 
-    /// Opens a connection over a byte stream that leads to the server already. The URI says what
-    /// to ask for.
+    #[cfg(feature = "tls")]
+    async fn encrypt(&self, transport: Transport, host: &str, deadline: Instant) -> Result<Transport> {
+        let tls = match &self.tls {
+            Some(tls) => tls.clone(),
+            None => ClientTls::builder().build()?,
+        };
+        // Boxed, so that a connection without TLS has no room for it.
+        let handshake = Box::pin(tls.connect(transport, host));
+        timeout_at(deadline, handshake).await.map_err(|_| Error::Timeout(Phase::Tls))?
+    }
+
+    /// Opens a connection over a byte stream that leads to the server already, encrypted if it has to
+    /// be. The URI says what to ask for.
     ///
     /// # Errors
     ///

@@ -459,7 +459,8 @@ impl Core {
         if self.connection.is_inflating() && matches!(self.reader, Reader::Task(_)) {
             self.wake_reader();
         }
-        if let Some(deadline) = self.connection.poll_timeout().filter(|_| !self.is_gone()) {
+        let deadlines = [self.connection.poll_timeout(), self.connection.closing_deadline()];
+        if let Some(deadline) = deadlines.into_iter().flatten().min().filter(|_| !self.is_gone()) {
             self.timer.arm(cx, deadline, self.now);
         }
         again || ((self.is_over() || !self.ahead.is_empty()) && self.wake_reader())
@@ -666,10 +667,21 @@ impl Core {
             }
             Teardown::Disconnect => {}
         }
-        // The best that can be done for a transport with an ending of its own, such as TLS.
-        let _ = self.transport.poll_shutdown(cx);
+        let ended = self.finished_writing || self.transport.poll_shutdown(cx).is_ready();
+        if !ended && self.may_linger() {
+            return false;
+        }
         self.let_go();
         true
+    }
+
+    /// Whether a transport that needs time to end gets it. One that encrypts may still hold the
+    /// Close frame back, and has an ending of its own, without which the peer has to take what it
+    /// has read for cut off (RFC 8446 §6.1).
+    fn may_linger(&self) -> bool {
+        let in_order =
+            !matches!(self.connection.failure(), Some(Failure::Timeout(_) | Failure::Disconnected));
+        in_order && self.connection.closing_deadline().is_none_or(|deadline| self.now < deadline)
     }
 
     /// Nobody takes turns any more: drops the transport, if that has not happened yet.

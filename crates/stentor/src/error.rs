@@ -7,6 +7,7 @@ use stentor_proto::handshake::{AcceptError, ClientHandshakeError, ClientRequestE
 use stentor_proto::{CloseCode, Closed, Misuse, Phase, ProtocolError};
 
 use crate::rejection::Rejection;
+use crate::tls_error::TlsError;
 
 /// A `Result` whose error is this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,6 +34,8 @@ pub enum Error {
     Closed(Box<Closed>),
     /// Time ran out.
     Timeout(Phase),
+    /// TLS could not be set up, or failed with this peer.
+    Tls(TlsError),
     /// The transport failed.
     Io(io::Error),
 }
@@ -91,6 +94,7 @@ impl fmt::Display for Error {
             Self::Misuse(misuse) => misuse.fmt(f),
             Self::Closed(closed) => closed.fmt(f),
             Self::Timeout(phase) => write!(f, "timed out: {phase}"),
+            Self::Tls(error) => write!(f, "TLS failed: {error}"),
             Self::Io(error) => write!(f, "transport failed: {error}"),
         }
     }
@@ -116,6 +120,7 @@ impl std::error::Error for Error {
             Self::Protocol(error) => Some(error),
             Self::Handshake(failure) => Some(&**failure),
             Self::Misuse(misuse) => Some(misuse),
+            Self::Tls(error) => Some(error),
             Self::Io(error) => Some(error),
             Self::Closed(_) | Self::Timeout(_) => None,
         }
@@ -150,7 +155,18 @@ impl From<Misuse> for Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        let error = match TlsError::from_io(error) {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
         Self::Io(error)
+    }
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 

@@ -65,8 +65,21 @@ pub(crate) async fn answer(
     }
     within(patience, |cx| transport.poll_flush(cx)).await?;
     within(patience, |cx| transport.poll_shutdown(cx)).await?;
-    // Dropping a socket that holds unread bytes resets it, which can destroy the answer before the
-    // peer has read it. So what it still sends is read and thrown away, for a while.
+    drain(transport).await;
+    Ok(())
+}
+
+/// Ends a transport over which the last word has been said.
+#[cfg(feature = "tls")]
+pub(crate) async fn see_off(mut transport: Transport) {
+    if within(LINGER, |cx| transport.poll_shutdown(cx)).await.is_ok() {
+        drain(transport).await;
+    }
+}
+
+/// Dropping a socket that holds unread bytes resets it, which can destroy the answer before the peer
+/// has read it. So what it still sends is read and thrown away, for a while.
+async fn drain(mut transport: Transport) {
     let _ = tokio::time::timeout(LINGER, async {
         // Small, because thousands may be refused at the same time.
         let mut waste = BytesMut::with_capacity(512);
@@ -75,7 +88,6 @@ pub(crate) async fn answer(
         }
     })
     .await;
-    Ok(())
 }
 
 /// What `poll` gives, unless that takes longer than `patience`.

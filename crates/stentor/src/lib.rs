@@ -43,6 +43,13 @@
 //! - Every `async` call says what happens when it is dropped half-way, under *Cancel safety*.
 //! - The runtime needs its I/O and time drivers, as `#[tokio::main]` has them.
 //!
+//! # TLS
+//!
+//! The feature `tls` adds TLS 1.3 and 1.2 to both sides: [`connect`] takes `wss://` URIs and trusts the
+//! roots of the web; `Server::tls` and the module `tls` have the rest. It needs rustls, tokio-rustls,
+//! *ring* and webpki-roots. A process that has installed another of rustls's cryptography providers
+//! gets that; none has to.
+//!
 //! # Memory
 //!
 //! A connection holds a read or write buffer only while there is something in it: the buffers of a
@@ -58,6 +65,8 @@ mod acceptor;
 mod buffers;
 mod client;
 mod connections;
+#[cfg(feature = "csrf")]
+pub mod csrf;
 mod driver;
 mod entropy;
 mod error;
@@ -84,6 +93,9 @@ mod slot;
 mod socket;
 mod split;
 mod timer;
+#[cfg(feature = "tls")]
+pub mod tls;
+mod tls_error;
 mod transport;
 mod upgrade;
 mod workers;
@@ -111,6 +123,7 @@ pub use server::Server;
 pub use shutdown::{Drain, Drained, Shutdown};
 pub use socket::WebSocket;
 pub use split::{Receiver, Sender};
+pub use tls_error::{CertificateFault, TlsError};
 pub use transport::Io;
 pub use upgrade::Upgrade;
 

@@ -27,13 +27,15 @@ pub struct Limits {
     /// can hold with some hundred MiB.
     pub max_connections: usize,
     /// The most connections at once from one address, or from one network of IPv6 (64 bits, which
-    /// one customer has for himself); one more is answered 429. Behind
+    /// one customer has for himself); one more is answered 429, or dropped if it has yet to begin
+    /// TLS. Behind
     /// [trusted proxies](crate::TrustedProxies) it is the client's address that counts. Default:
     /// 16,384, a quarter of all: thousands of users share the address of a large network, but
     /// nobody alone shall keep all others out.
     pub max_connections_per_ip: usize,
     /// The most opening handshakes at once. For one more, the oldest client of those that have not
-    /// finished their requests is answered 503; when all have, it waits. Default: 4,096, which hold
+    /// finished their requests is answered 503, or dropped if it is still in its TLS handshake; when
+    /// all have, it waits. Default: 4,096, which hold
     /// 100 MiB if every one of them sends the longest head.
     pub max_handshakes: usize,
 }

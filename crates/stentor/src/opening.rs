@@ -1,10 +1,10 @@
 //! One opening handshake on a server, from the first byte to the answer (RFC 6455 §4.2).
 //!
 //! ```text
-//!  PROXY header ─► request ─► origin ─► plain: the http hook's answer
-//!       │             │         │   └─► upgrade: address counted ─► hooks ─► Upgrade
-//!       └─ dropped    └─────────┴─ 4xx                │               │
-//!                                                     └─ 429          └─ as they say, 408, 500
+//!  PROXY header ─► TLS ─► request ─► origin ─► plain: the http hook's answer
+//!       │           │       │         │   └─► upgrade: address counted ─► hooks ─► Upgrade
+//!       └───────────┤       └─────────┴─ 4xx                │               │
+//!                   └─ dropped                              └─ 429          └─ as they say, 408, 500
 //! ```
 
 use std::io;
@@ -13,9 +13,11 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
+#[cfg(feature = "tls")]
+use stentor_proto::Phase;
 use stentor_proto::handshake::{HandshakeError, Incoming, Offer, Progress, ServerHandshake, error_response};
 
-use crate::error::{HandshakeFailure, Result};
+use crate::error::{Error, HandshakeFailure, Result};
 use crate::forwarded::Source;
 use crate::handler::{Panicked, catch_panic};
 use crate::handshake;
@@ -25,6 +27,8 @@ use crate::race::{First, race};
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;
 use crate::settings::Settings;
+#[cfg(feature = "tls")]
+use crate::tls::TlsInfo;
 use crate::transport::Transport;
 use crate::upgrade::{Terms, Upgrade};
 
@@ -60,12 +64,20 @@ impl Settings {
     /// the rules refuse. `None` when it was a plain HTTP request, which has been answered.
     pub(crate) async fn open(
         &self,
-        mut transport: Transport,
+        transport: Transport,
         peer_addr: Option<SocketAddr>,
         mut admission: Option<&mut Admission>,
     ) -> Result<Option<Upgrade>> {
-        let mut inbound = BytesMut::new();
         let mut source = Source::direct(peer_addr);
+        #[cfg(feature = "tls")]
+        let transport =
+            match race(self.decrypt(transport, &mut source), Admission::ended(&mut admission)).await {
+                First::Left(transport) => transport?,
+                // The client would not understand a word yet.
+                First::Right(()) => return Err(HandshakeFailure::Rejected(self.busy()).into()),
+            };
+        let mut transport = transport;
+        let mut inbound = BytesMut::new();
         let arriving = self.arrive(&mut transport, &mut source, &mut inbound);
         let arriving = tokio::time::timeout(self.config.handshake.timeout, arriving);
         let arrived = match race(arriving, Admission::ended(&mut admission)).await {
@@ -81,6 +93,8 @@ impl Settings {
                 return self.refuse(transport, error, admission).await;
             }
         };
+        #[cfg(feature = "tls")]
+        let incoming = with_tls_info(incoming, &transport);
         let offer = match (incoming, &self.http) {
             (Incoming::Upgrade(offer), _) => offer,
             (Incoming::Plain(_), None) => {
@@ -137,6 +151,17 @@ impl Settings {
         }
     }
 
+    /// Has TLS spoken over the transport, if the server speaks it, within the time for that.
+    #[cfg(feature = "tls")]
+    async fn decrypt(&self, mut transport: Transport, source: &mut Source) -> Result<Transport> {
+        let Some(tls) = &self.tls else { return Ok(transport) };
+        let patience = self.config.handshake.tls_timeout;
+        let header = self.read_proxy_header(&mut transport, source);
+        tokio::time::timeout(patience, header).await.map_err(|_| Error::Timeout(Phase::Tls))??;
+        // Boxed, so that a connection without TLS has no room for it.
+        Box::pin(tls.accept(transport, patience)).await
+    }
+
     /// Reads all that comes before a request's answer, and notes where it comes from.
     async fn arrive(
         &self,
@@ -144,12 +169,20 @@ impl Settings {
         source: &mut Source,
         inbound: &mut BytesMut,
     ) -> io::Result<Result<Incoming, HandshakeError>> {
+        if !self.speaks_tls() {
+            self.read_proxy_header(transport, source).await?;
+        }
+        self.read_request(transport, inbound).await
+    }
+
+    /// What a proxy says before anything that the client says, even before its TLS.
+    async fn read_proxy_header(&self, transport: &mut Transport, source: &mut Source) -> io::Result<()> {
         if self.proxies.as_ref().is_some_and(|proxies| proxies.expects_proxy_header(source.client))
             && let Some(client) = proxy_protocol::read(transport).await?
         {
             source.client = Some(client.ip());
         }
-        self.read_request(transport, inbound).await
+        Ok(())
     }
 
     async fn read_request(
@@ -225,7 +258,7 @@ impl Settings {
     }
 
     /// Ends a handshake for the sake of others, with what can be said without waiting.
-    fn give_way(&self, mut transport: Transport) -> crate::error::Error {
+    fn give_way(&self, mut transport: Transport) -> Error {
         let rejection = self.busy();
         handshake::answer_at_once(&mut transport, &rejection.clone().into());
         HandshakeFailure::Rejected(rejection).into()
@@ -236,4 +269,16 @@ impl Settings {
         let message = if draining { "the server is going down" } else { "the server is busy" };
         Rejection::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
+}
+
+/// Notes what is known of a client that came over TLS, for the hooks to see.
+#[cfg(feature = "tls")]
+fn with_tls_info(mut incoming: Incoming, transport: &Transport) -> Incoming {
+    if let Some(info) = TlsInfo::of(transport) {
+        match &mut incoming {
+            Incoming::Upgrade(offer) => offer.request_extensions_mut().insert(info),
+            Incoming::Plain(request) => request.extensions_mut().insert(info),
+        };
+    }
+    incoming
 }

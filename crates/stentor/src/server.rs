@@ -23,6 +23,8 @@ use crate::request::UpgradeRequest;
 use crate::service::{Filter, Service};
 use crate::shutdown::Shutdown;
 use crate::socket::WebSocket;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use crate::upgrade::Upgrade;
 use crate::workers;
 
@@ -260,7 +262,7 @@ impl Server {
 
     /// Sets the hook that answers plain HTTP requests: see [`Acceptor::http`].
     #[must_use]
-    pub fn http<F>(mut self, hook: impl Fn(Request<()>) -> F + Send + Sync + 'static) -> Self
+    pub fn http<F>(mut self, hook: impl Fn(Request<Bytes>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {
@@ -272,6 +274,14 @@ impl Server {
     #[must_use]
     pub fn on_error(mut self, hook: impl Fn(Option<SocketAddr>, BoxError) + Send + Sync + 'static) -> Self {
         self.acceptor = self.acceptor.on_error(hook);
+        self
+    }
+
+    /// Speaks TLS, and nothing else: see [`Acceptor::tls`].
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.acceptor = self.acceptor.tls(tls);
         self
     }
 

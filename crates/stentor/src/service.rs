@@ -115,8 +115,12 @@ where
         place.claim(address)
     }
 
-    /// Refuses without having read anything, as far as there is time for it.
+    /// Refuses without having read anything, as far as there is time for it. With TLS there is not:
+    /// whoever is refused is dropped, because a handshake costs the server more than the client.
     fn refuse(&self, transport: Transport, rejection: Rejection) {
+        if self.settings.speaks_tls() {
+            return;
+        }
         let Some(room) = self.limiter.farewell() else { return };
         tokio::spawn(async move {
             let response: Response<Bytes> = rejection.into();

@@ -16,9 +16,15 @@ use crate::hooks::{BoxFuture, Hooks};
 use crate::shared::{HandlerFailure, Shared};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use crate::upgrade::Upgrade;
 
-type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
+/// There is none without the feature.
+#[cfg(not(feature = "tls"))]
+type ServerTls = std::convert::Infallible;
+
+type HttpHook = Arc<dyn Fn(Request<Bytes>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
 type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 
 /// A server's settings, and its connections.
@@ -32,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) keep_uri: bool,
     pub(crate) http: Option<HttpHook>,
     pub(crate) on_error: Option<ErrorHook>,
+    pub(crate) tls: Option<ServerTls>,
     pub(crate) connections: Connections,
     pub(crate) shutdown: Shutdown,
 }
@@ -47,9 +54,15 @@ impl Settings {
             keep_uri: false,
             http: None,
             on_error: None,
+            tls: None,
             connections: Connections::new(),
             shutdown: Shutdown::new(),
         }
+    }
+
+    /// Whether nothing can be said to a client before a TLS handshake.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Tells the hook how a handler has ended, unless well.

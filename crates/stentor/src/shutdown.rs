@@ -190,7 +190,7 @@ impl Shutdown {
     /// # async fn example() -> stentor::Result<()> {
     /// let server = Server::bind("127.0.0.1:8080").await?;
     /// let shutdown = server.shutdown();
-    /// let server = server.http(move |request: Request<()>| {
+    /// let server = server.http(move |request: Request<_>| {
     ///     let ready = shutdown.is_ready() && request.uri().path() == "/ready";
     ///     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     ///     async move { Response::builder().status(status).body("".into()).unwrap() }

@@ -8,6 +8,15 @@ use crate::outcome::{Context, Result, Stop};
 use crate::process;
 use crate::workspace::tools;
 
+/// Makes sure that there is a program, which this package has.
+pub(crate) fn program(name: &str, package: &str) -> Result {
+    // Not every program says that it is there by succeeding.
+    if process::succeeds(Command::new("sh").args(["-c", "command -v \"$1\"", "sh", name])) {
+        return Ok(());
+    }
+    install(&[package])
+}
+
 /// Installs packages, if this system has apt and we are allowed to; otherwise the check that wants them is skipped.
 pub(super) fn install(packages: &[&str]) -> Result {
     let wanted = packages.join(", ");

@@ -2,8 +2,9 @@
 
 pub(crate) mod cargo_deny;
 pub(crate) mod chromium;
-mod debian;
+pub(crate) mod debian;
 pub(crate) mod node;
+pub(crate) mod nss;
 pub(crate) mod perf;
 pub(crate) mod python;
 pub(crate) mod valgrind;

@@ -237,6 +237,15 @@ impl Connection {
         self.ending.as_ref()?.failure
     }
 
+    /// By when the closing has to be over, the end of the transport included; `None` before it has begun.
+    ///
+    /// [`poll_timeout`](Self::poll_timeout) keeps it until [`Teardown::Disconnect`]. After that it concerns only
+    /// those whose transport needs time to end, because it holds bytes back or has an ending of its own.
+    #[must_use]
+    pub fn closing_deadline(&self) -> Option<Instant> {
+        self.ending.as_ref()?.deadline
+    }
+
     /// Whether what arrives is still looked at.
     pub(super) fn is_receiving(&self) -> bool {
         self.ending

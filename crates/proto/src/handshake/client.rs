@@ -12,7 +12,7 @@ use super::Progress;
 use super::client_error::{ClientHandshakeError, ClientRequestError};
 use super::client_request::ClientRequest;
 use super::extensions::{self, Agreed};
-use super::fields::{Duplicate, connection_upgrades, has_body, single};
+use super::fields::{Body, Duplicate, connection_upgrades, single};
 use super::head::{Head, HeadReader};
 use super::key::{AcceptKey, HandshakeKey};
 use super::server::http_version;
@@ -139,7 +139,7 @@ impl ClientHandshake {
         }
         let headers = response.headers();
         // RFC 9110 §8.6, RFC 9112 §6.1: a 101 announces no body.
-        if !matches!(has_body(headers), Ok(false)) {
+        if Body::of(headers) != Ok(Body::Empty) {
             return Err(ClientHandshakeError::UnexpectedBody);
         }
         // Point 2: `Upgrade` is "websocket" in any case, and nothing else.

@@ -27,6 +27,8 @@ use crate::version::Versions;
 pub enum HandshakeError {
     /// The lines of the head.
     Head(HeadError),
+    /// The first byte is that of a TLS handshake (RFC 8446 §5.1), where HTTP is spoken without TLS.
+    UnexpectedTls,
     /// The first line is no method, target and version with one space between them.
     InvalidRequestLine,
     /// The target is neither a path nor a whole `http`, `https`, `ws` or `wss` URI, or names user
@@ -46,6 +48,13 @@ pub enum HandshakeError {
     UnexpectedBody,
     /// A plain request with a body, which nobody here would read.
     BodyNotAccepted,
+    /// A plain request with a body larger than
+    /// [`HandshakeLimits::max_http_body`](crate::HandshakeLimits::max_http_body).
+    BodyTooLarge,
+    /// A plain request with a body whose length is not told.
+    LengthRequired,
+    /// A plain request that waits for leave to send its body.
+    UnsupportedExpectation,
     /// `Upgrade` is no list of protocols.
     InvalidUpgrade,
     /// An upgrade by another method than GET.
@@ -99,7 +108,9 @@ impl HandshakeError {
                 HeadError::HeaderLineTooLong | HeadError::TooManyHeaders | HeadError::HeadTooLarge,
             ) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UnsupportedHttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::BodyNotAccepted => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyNotAccepted | Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
+            Self::UnsupportedExpectation => StatusCode::EXPECTATION_FAILED,
             Self::MethodNotGet => StatusCode::METHOD_NOT_ALLOWED,
             // RFC 6455 §4.2.2: a version that does not match.
             Self::UnsupportedVersion(_) | Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
@@ -146,7 +157,7 @@ impl HandshakeError {
     pub const fn section(&self) -> &'static str {
         match self {
             Self::Head(error) => error.section(),
-            Self::InvalidRequestLine => "RFC 9112 section 3",
+            Self::UnexpectedTls | Self::InvalidRequestLine => "RFC 9112 section 3",
             Self::InvalidRequestTarget
             | Self::MissingHost
             | Self::DuplicateHost
@@ -154,6 +165,9 @@ impl HandshakeError {
             | Self::HostNotAllowed => "RFC 9112 section 3.2",
             Self::InvalidContentLength => "RFC 9112 section 6.3",
             Self::UnexpectedBody | Self::BodyNotAccepted => "RFC 9112 section 6",
+            Self::BodyTooLarge => "RFC 9110 section 15.5.14",
+            Self::LengthRequired => "RFC 9110 section 15.5.12",
+            Self::UnsupportedExpectation => "RFC 9110 section 10.1.1",
             Self::InvalidUpgrade | Self::UpgradeRequired => "RFC 9110 section 7.8",
             Self::InvalidConnection => "RFC 9110 section 7.6.1",
             Self::UnsupportedVersion(_) | Self::OriginNotAllowed => "RFC 6455 section 4.2.2",
@@ -177,6 +191,7 @@ impl HandshakeError {
     const fn message(&self) -> &'static str {
         match self {
             Self::Head(error) => error.message(),
+            Self::UnexpectedTls => "TLS on a port that speaks none",
             Self::InvalidRequestLine => "invalid request line",
             Self::InvalidRequestTarget => "invalid request target",
             Self::UnsupportedHttpVersion => "HTTP/1.1 is needed",
@@ -186,6 +201,9 @@ impl HandshakeError {
             Self::InvalidContentLength => "invalid Content-Length",
             Self::UnexpectedBody => "an upgrade has no body",
             Self::BodyNotAccepted => "no body is accepted",
+            Self::BodyTooLarge => "the body is too large",
+            Self::LengthRequired => "the length of the body is needed",
+            Self::UnsupportedExpectation => "send the body without waiting for leave",
             Self::InvalidUpgrade => "invalid Upgrade",
             Self::MethodNotGet => "the method of an upgrade is not GET",
             Self::InvalidConnection => "invalid Connection",

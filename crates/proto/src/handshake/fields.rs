@@ -55,17 +55,33 @@ pub(super) fn upgrades_to_websocket(headers: &HeaderMap) -> Result<bool, Invalid
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct InvalidContentLength;
 
-/// Whether a body follows the head, or may follow (RFC 9112 §6).
-pub(super) fn has_body(headers: &HeaderMap) -> Result<bool, InvalidContentLength> {
-    let length = single(headers, &CONTENT_LENGTH).map_err(|Duplicate| InvalidContentLength)?;
-    let length = match length.map(HeaderValue::as_bytes) {
-        None => false,
-        Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
-            digits.iter().any(|digit| *digit != b'0')
-        }
-        Some(_) => return Err(InvalidContentLength),
-    };
-    Ok(length || headers.contains_key(TRANSFER_ENCODING))
+/// What follows the head (RFC 9112 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    Empty,
+    /// So many bytes, or more than can be counted.
+    Length(usize),
+    /// As `Transfer-Encoding` says.
+    Encoded,
+}
+
+impl Body {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, InvalidContentLength> {
+        let length = single(headers, &CONTENT_LENGTH).map_err(|Duplicate| InvalidContentLength)?;
+        let length = match length.map(HeaderValue::as_bytes) {
+            None => 0,
+            Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+                let number = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+                number.unwrap_or(usize::MAX)
+            }
+            Some(_) => return Err(InvalidContentLength),
+        };
+        Ok(match length {
+            _ if headers.contains_key(TRANSFER_ENCODING) => Self::Encoded,
+            0 => Self::Empty,
+            length => Self::Length(length),
+        })
+    }
 }
 
 /// Whether the handshake writes this field itself, so that a caller may not.
@@ -148,22 +164,25 @@ mod tests {
     #[test]
     fn a_body_is_announced_by_either_field() {
         for (value, body) in [
-            ("0", Ok(false)),
-            ("000", Ok(false)),
-            ("1", Ok(true)),
-            ("99999999999999999999999999", Ok(true)),
+            ("0", Ok(Body::Empty)),
+            ("000", Ok(Body::Empty)),
+            ("1", Ok(Body::Length(1))),
+            ("99999999999999999999999999", Ok(Body::Length(usize::MAX))),
             ("", Err(InvalidContentLength)),
             ("-1", Err(InvalidContentLength)),
             ("+0", Err(InvalidContentLength)),
             ("0x0", Err(InvalidContentLength)),
             ("0, 0", Err(InvalidContentLength)),
         ] {
-            assert_eq!(has_body(&headers(&[(CONTENT_LENGTH, value)])), body, "{value:?}");
+            assert_eq!(Body::of(&headers(&[(CONTENT_LENGTH, value)])), body, "{value:?}");
         }
-        assert_eq!(has_body(&HeaderMap::new()), Ok(false));
-        assert_eq!(has_body(&headers(&[(TRANSFER_ENCODING, "chunked")])), Ok(true));
-        assert_eq!(has_body(&headers(&[(TRANSFER_ENCODING, "identity"), (CONTENT_LENGTH, "0")])), Ok(true));
-        assert_eq!(has_body(&many(&CONTENT_LENGTH, &["0", "0"])), Err(InvalidContentLength));
+        assert_eq!(Body::of(&HeaderMap::new()), Ok(Body::Empty));
+        assert_eq!(Body::of(&headers(&[(TRANSFER_ENCODING, "chunked")])), Ok(Body::Encoded));
+        assert_eq!(
+            Body::of(&headers(&[(TRANSFER_ENCODING, "identity"), (CONTENT_LENGTH, "0")])),
+            Ok(Body::Encoded)
+        );
+        assert_eq!(Body::of(&many(&CONTENT_LENGTH, &["0", "0"])), Err(InvalidContentLength));
     }
 
     #[test]

@@ -20,12 +20,14 @@
 //! the same buffer in again. What is left in the buffer afterwards are frames of the peer that
 //! came along with the head; they belong to the connection.
 //!
-//! A handshake reads no bodies. A failed one ends the transport: send the error's response, if
+//! A handshake has no body. That of a plain request is read if
+//! [`HandshakeLimits::max_http_body`] lets it be. A failed handshake ends the transport: send the error's response, if
 //! there is one, and close, whatever else has arrived (RFC 6455 §4.2.1, §7.1.7).
 //!
 //! Owned elsewhere: time (a shell gives a client [`HandshakeLimits::timeout`] and then answers
 //! [`HandshakeError::TimedOut`]), TLS, and who may connect beyond the origin policy.
 //!
+//! [`HandshakeLimits::max_http_body`]: crate::HandshakeLimits::max_http_body
 //! [`HandshakeLimits::timeout`]: crate::HandshakeLimits::timeout
 
 mod authority;

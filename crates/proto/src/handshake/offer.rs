@@ -45,6 +45,11 @@ impl Offer {
         &self.request
     }
 
+    /// Where a shell notes what else it knows of the request, such as the client's certificate.
+    pub fn request_extensions_mut(&mut self) -> &mut http::Extensions {
+        self.request.extensions_mut()
+    }
+
     /// The subprotocols on offer, the client's favourite first: tokens, none twice
     /// (RFC 6455 §1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {

@@ -1,16 +1,17 @@
 //! The server's side up to a request that is in order (RFC 6455 §4.2.1).
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
+use http::header::{EXPECT, HOST, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use super::Progress;
 use super::authority::{Authority, default_port};
 use super::error::HandshakeError;
-use super::fields::{Duplicate, connection_upgrades, has_body, single, upgrades_to_websocket};
+use super::fields::{Body, Duplicate, connection_upgrades, single, upgrades_to_websocket};
 use super::head::{Head, HeadError, HeadReader};
 use super::key::HandshakeKey;
 use super::offer::Offer;
@@ -20,6 +21,9 @@ use crate::connection::State;
 use crate::extension::Extension;
 use crate::header_value::tokens;
 use crate::version::{SEC_WEBSOCKET_ORIGIN, Version, Versions};
+
+/// The type of the record that begins a TLS connection (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
 
 /// A server's handshake while the request is being read (RFC 6455 §4.2.1).
 ///
@@ -46,13 +50,29 @@ pub struct ServerHandshake {
     reader: HeadReader,
     versions: Versions,
     origins: Arc<OriginPolicy>,
+    max_body: usize,
+    /// A plain request whose body has not arrived whole.
+    unread: Option<Box<Unread>>,
+}
+
+/// A plain request that waits for its body, of so many bytes.
+#[derive(Clone)]
+struct Unread {
+    request: Request<()>,
+    len: usize,
 }
 
 impl ServerHandshake {
     /// Expects a request within `limits`, of protocol version 13 and from the
     /// [same origin](OriginPolicy::same_origin).
     pub fn new(limits: HandshakeLimits) -> Self {
-        Self { reader: HeadReader::new(limits, true), versions: Versions::default(), origins: Arc::default() }
+        Self {
+            reader: HeadReader::new(limits, true),
+            versions: Versions::default(),
+            origins: Arc::default(),
+            max_body: limits.max_http_body,
+            unread: None,
+        }
     }
 
     /// The state of the connection to be: [`State::Connecting`] (RFC 6455 §4.1).
@@ -83,32 +103,64 @@ impl ServerHandshake {
     /// The [`HandshakeError`] whose [`response`](HandshakeError::response) is to be sent. Nothing
     /// in `bytes` may be interpreted after it.
     pub fn receive(mut self, bytes: &mut BytesMut) -> Result<Progress<Self, Incoming>, HandshakeError> {
-        match self.reader.read(bytes)? {
-            None => Ok(Progress::NeedMore(self)),
-            Some(head) => self.examine(head).map(Progress::Done),
+        if let Some(unread) = self.unread.take() {
+            return Ok(self.read_body(unread, bytes));
+        }
+        match self.reader.read(bytes) {
+            Ok(None) => Ok(Progress::NeedMore(self)),
+            Ok(Some(head)) => self.examine(head, bytes),
+            Err(HeadError::ControlCharacter(TLS_HANDSHAKE)) if bytes.starts_with(&[TLS_HANDSHAKE]) => {
+                Err(HandshakeError::UnexpectedTls)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
-    fn examine(&self, head: Head) -> Result<Incoming, HandshakeError> {
+    fn examine(self, head: Head, bytes: &mut BytesMut) -> Result<Progress<Self, Incoming>, HandshakeError> {
         let (request, host) = request(head)?;
         // Before anything is said about the rest: a page of a rebound name learns nothing.
         if !self.origins.allows_host(&host) {
             return Err(HandshakeError::HostNotAllowed);
         }
         let upgrade = upgrades_to_websocket(request.headers()).map_err(|_| HandshakeError::InvalidUpgrade)?;
-        match (has_body(request.headers()), upgrade) {
-            (Err(_), _) => return Err(HandshakeError::InvalidContentLength),
-            (Ok(true), true) => return Err(HandshakeError::UnexpectedBody),
-            (Ok(true), false) => return Err(HandshakeError::BodyNotAccepted),
-            (Ok(false), _) => {}
-        }
+        let body = Body::of(request.headers()).map_err(|_| HandshakeError::InvalidContentLength)?;
         if !upgrade {
-            return Ok(Incoming::Plain(request));
+            let len = self.body_length(body, &request)?;
+            return Ok(self.read_body(Box::new(Unread { request, len }), bytes));
+        }
+        if body != Body::Empty {
+            return Err(HandshakeError::UnexpectedBody);
         }
         let offer = self.offer(request, host)?;
         // RFC 6455 §4.2.2: an origin that is not acceptable ends the handshake.
         offer.check_origin(&self.origins)?;
-        Ok(Incoming::Upgrade(offer))
+        Ok(Progress::Done(Incoming::Upgrade(offer)))
+    }
+
+    /// How long the body of a plain request is, if it is one to be read.
+    fn body_length(&self, body: Body, request: &Request<()>) -> Result<usize, HandshakeError> {
+        match body {
+            Body::Empty => Ok(0),
+            _ if self.max_body == 0 => Err(HandshakeError::BodyNotAccepted),
+            // A length is all it takes to know where a body ends.
+            Body::Encoded => Err(HandshakeError::LengthRequired),
+            Body::Length(len) if len > self.max_body => Err(HandshakeError::BodyTooLarge),
+            // RFC 9110 §10.1.1: leave that is not given has to be refused, and is then not waited for.
+            Body::Length(_) if request.headers().contains_key(EXPECT) => {
+                Err(HandshakeError::UnsupportedExpectation)
+            }
+            Body::Length(len) => Ok(len),
+        }
+    }
+
+    fn read_body(mut self, unread: Box<Unread>, bytes: &mut BytesMut) -> Progress<Self, Incoming> {
+        if bytes.len() < unread.len {
+            self.unread = Some(unread);
+            return Progress::NeedMore(self);
+        }
+        let Unread { request, len } = *unread;
+        let body = bytes.split_to(len).freeze();
+        Progress::Done(Incoming::Plain(request.map(|()| body)))
     }
 
     /// Enforces what RFC 6455 §4.2.1 asks of a request that wants to be upgraded.
@@ -144,10 +196,18 @@ impl ServerHandshake {
 pub enum Incoming {
     /// A request to speak WebSocket that is in order.
     Upgrade(Offer),
-    /// Any other request without a body, by any method: to be answered with
+    /// Any other request, by any method, with its body of at most
+    /// [`HandshakeLimits::max_http_body`] bytes: to be answered with
     /// [`encode_response`](super::encode_response), for want of something better with
     /// [`HandshakeError::UpgradeRequired`].
-    Plain(Request<()>),
+    Plain(Request<Bytes>),
+}
+
+/// What is printed for debugging leaves out the request, which may hold secrets.
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unread").field("len", &self.len).finish_non_exhaustive()
+    }
 }
 
 /// Reads the request line and `Host` (RFC 9112 §3).

@@ -8,14 +8,15 @@ use std::time::Duration;
 use stentor::{CloseCode, ClosedBy, Config, Error, Message, Misuse, Phase, WebSocket};
 use stentor_proto::{Role, State};
 use stentor_testkit::frame::{close, close_without_code, ping, pong, text};
+use stentor_testkit::peer::Peer;
 use stentor_testkit::transport::{End, pipe, rig};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::support::{
-    PIPE, at_once, connect, echo, handled, in_every_way, lasting, raw_client, self_driven, serve, server,
-    settle, soon,
+    PIPE, at_once, connect, echo, handle, handled, in_every_way, lasting, raw_client, self_driven,
+    self_driven_over, serve, server, settle, soon,
 };
 
 #[tokio::test(start_paused = true)]
@@ -366,4 +367,59 @@ async fn our_own_client_and_server_close_each_other() {
     drop(client);
     let (closed, frame) = soon(ends.recv()).await.unwrap();
     assert_eq!((closed.code.into(), closed.by, frame.code.into()), (4321u16, ClosedBy::Us, 4321u16));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_holds_the_close_back_is_kept_until_it_has_left() {
+    for way in ["the handler's task", "the calls", "another task"] {
+        println!("driven by {way}");
+        let (ours, theirs) = pipe(PIPE);
+        let (ours, control) = rig(ours);
+        let wait_for_the_end = async |mut socket: WebSocket| assert_eq!(socket.recv().await.unwrap(), None);
+        let mut peer = if way == "the handler's task" {
+            drop(handle(&Config::default(), ours, wait_for_the_end));
+            Peer::connect(theirs).await
+        } else {
+            let mut socket = self_driven_over(Role::Server, &Config::default(), ours);
+            if way == "another task" {
+                let (sender, mut receiver) = socket.split();
+                drop(sender);
+                tokio::spawn(async move { receiver.recv().await });
+            } else {
+                tokio::spawn(async move { socket.recv().await });
+            }
+            Peer::new(Role::Client, theirs)
+        };
+        control.stall_flushing();
+        peer.send(&close(1000, "bye")).await;
+        peer.expect(close(1000, "bye")).await;
+        settle().await;
+        assert!(!control.counts().shut_down);
+        let (ended, ()) = at_once(async {
+            tokio::join!(peer.frame(), async {
+                tokio::task::yield_now().await;
+                control.release();
+            })
+        })
+        .await;
+        assert_eq!(ended, None);
+        assert!(control.counts().shut_down, "the transport was dropped without an ending");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_never_lets_the_close_go_is_dropped_at_the_deadline() {
+    let config = Config { close_timeout: Duration::from_secs(3), ..Config::default() };
+    let (ours, theirs) = pipe(PIPE);
+    let (ours, control) = rig(ours);
+    let done = handle(&config, ours, async |mut socket: WebSocket| socket.recv().await);
+    let mut peer = Peer::connect(theirs).await;
+    control.stall_flushing();
+    let began = Instant::now();
+    peer.send(&close(1000, "bye")).await;
+    peer.expect(close(1000, "bye")).await;
+    assert_eq!(at_once(done).await.unwrap().unwrap(), None, "the closing handshake itself is done");
+    lasting(peer.expect_end()).await;
+    let took = began.elapsed().as_secs_f64();
+    assert!((3.0..3.1).contains(&took), "{took} s");
 }

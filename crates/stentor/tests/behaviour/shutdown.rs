@@ -7,6 +7,7 @@ use std::time::Duration;
 use stentor::http::{Request, Response, StatusCode};
 use stentor::{Drain, Drained, Misuse, Rejection, Shutdown, WebSocket};
 use stentor_proto::Role;
+use stentor_proto::bytes::Bytes;
 use stentor_testkit::frame::{close, text};
 use stentor_testkit::peer::{Peer, request};
 use tokio::io::DuplexStream;
@@ -327,7 +328,7 @@ async fn readiness_is_for_load_balancers() {
     let server = server().await;
     let shutdown = server.shutdown();
     let asked = shutdown.clone();
-    let server = server.http(move |_: Request<()>| {
+    let server = server.http(move |_: Request<Bytes>| {
         let status = if asked.is_ready() { 200 } else { 503 };
         async move { Response::builder().status(status).body("".into()).unwrap() }
     });

@@ -5,6 +5,8 @@ const LIMITS: HandshakeLimits = HandshakeLimits {
     max_header_line: 8,
     max_headers: 3,
     max_head_size: 48,
+    max_http_body: 0,
+    tls_timeout: std::time::Duration::from_secs(10),
     timeout: std::time::Duration::from_secs(10),
     authorize_timeout: std::time::Duration::from_secs(10),
 };

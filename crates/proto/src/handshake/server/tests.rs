@@ -190,6 +190,61 @@ fn no_body_is_read() {
 }
 
 #[test]
+fn the_body_of_a_plain_request_is_read_within_its_limit() {
+    let limits = HandshakeLimits { max_http_body: 5, ..HandshakeLimits::default() };
+    let handshake = ServerHandshake::new(limits);
+    let post = |lines: &str, body: &str| format!("POST /login HTTP/1.1\r\nHost: a\r\n{lines}\r\n{body}");
+    for (lines, body) in [
+        ("Content-Length: 5\r\n", "hello"),
+        ("Content-Length: 1\r\n", "x"),
+        ("Content-Length: 0005\r\n", "hello"),
+        ("Content-Length: 0\r\n", ""),
+        ("", ""),
+    ] {
+        match receive(&handshake, &post(lines, body)) {
+            Ok(Incoming::Plain(request)) => assert_eq!(request.body(), body, "{lines}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    for (lines, expected) in [
+        ("Content-Length: 6\r\n", HandshakeError::BodyTooLarge),
+        ("Content-Length: 99999999999999999999999\r\n", HandshakeError::BodyTooLarge),
+        ("Content-Length: 5\r\nContent-Length: 5\r\n", HandshakeError::InvalidContentLength),
+        ("Content-Length: +5\r\n", HandshakeError::InvalidContentLength),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", HandshakeError::LengthRequired),
+        ("Transfer-Encoding: chunked\r\n", HandshakeError::LengthRequired),
+        ("Content-Length: 5\r\nExpect: 100-continue\r\n", HandshakeError::UnsupportedExpectation),
+    ] {
+        assert_eq!(receive(&handshake, &post(lines, "")).unwrap_err(), expected, "{lines}");
+    }
+    // An upgrade still has none.
+    assert_eq!(
+        receive(&handshake, &valid("Content-Length: 1\r\n")).unwrap_err(),
+        HandshakeError::UnexpectedBody
+    );
+}
+
+#[test]
+fn what_follows_a_body_is_left_alone() {
+    let limits = HandshakeLimits { max_http_body: 5, ..HandshakeLimits::default() };
+    let mut bytes = BytesMut::from("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /");
+    match ServerHandshake::new(limits).receive(&mut bytes) {
+        Ok(Progress::Done(Incoming::Plain(request))) => assert_eq!(request.body(), "hello"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(bytes, "GET /");
+}
+
+#[test]
+fn a_debug_print_does_not_tell_the_head_of_an_unread_body() {
+    let limits = HandshakeLimits { max_http_body: 5, ..HandshakeLimits::default() };
+    let request = "POST /?token=hunter2 HTTP/1.1\r\nHost: a\r\nCookie: hunter2\r\nContent-Length: 5\r\n\r\n";
+    let progress = ServerHandshake::new(limits).receive(&mut BytesMut::from(request)).unwrap();
+    let printed = format!("{progress:?}");
+    assert!(printed.contains("len: 5") && !printed.contains("hunter2"), "{printed}");
+}
+
+#[test]
 fn other_requests_are_plain() {
     for (method, headers) in [
         ("GET", ""),
@@ -433,6 +488,7 @@ fn every_error_has_its_response() {
         (E::Head(HeadError::TooManyHeaders), 431),
         (E::Head(HeadError::HeadTooLarge), 431),
         (E::Head(HeadError::BareLineFeed), 400),
+        (E::UnexpectedTls, 400),
         (E::InvalidRequestLine, 400),
         (E::InvalidRequestTarget, 400),
         (E::UnsupportedHttpVersion, 505),
@@ -442,6 +498,9 @@ fn every_error_has_its_response() {
         (E::InvalidContentLength, 400),
         (E::UnexpectedBody, 400),
         (E::BodyNotAccepted, 413),
+        (E::BodyTooLarge, 413),
+        (E::LengthRequired, 411),
+        (E::UnsupportedExpectation, 417),
         (E::InvalidUpgrade, 400),
         (E::MethodNotGet, 405),
         (E::InvalidConnection, 400),
