@@ -256,7 +256,7 @@ async fn what_was_agreed_on_can_be_chosen_and_seen_for_each_connection() {
     });
     let client = Client::new().config(config(every_message()));
     let connecting = client.connect(format!("ws://{addr}/"));
-    let (here, there) = soon(async { tokio::join!(accepting, connecting) }).await;
+    let (here, there) = soon(Box::pin(async { tokio::join!(accepting, connecting) })).await;
     let there = there.unwrap();
     let agreed =
         DeflateParams { server_max_window_bits: 9, client_max_window_bits: 10, ..DeflateParams::default() };
