@@ -16,7 +16,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::{BufMut as _, BytesMut};
-use stentor_proto::{CloseCode, CloseFrame, Connection, Event, Failure, Message, Misuse, Prepared, Teardown};
+use stentor_proto::{
+    CloseCode, CloseFrame, Compress, Connection, Event, Failure, Message, Misuse, Prepared, Teardown,
+};
 
 use crate::buffers;
 use crate::error::{Error, Result};
@@ -288,17 +290,23 @@ impl Core {
                 *message = None;
                 Ok(true)
             }
-            _ => self.try_send_other(message),
+            _ => self.try_send_with(message, Compress::ByThreshold),
         }
     }
 
+    /// The same with a choice about compression.
     #[inline(never)]
-    fn try_send_other(&mut self, message: &mut Option<Message>) -> Result<bool> {
+    pub(crate) fn try_send_with(
+        &mut self,
+        message: &mut Option<Message>,
+        compress: Compress,
+    ) -> Result<bool> {
+        self.lend_buffer();
         if !self.connection.has_room() {
             return self.check_open().map(|()| false);
         }
         let Some(message) = message.take() else { return Ok(true) };
-        match self.connection.send(message) {
+        match self.connection.send_with(message, compress) {
             Ok(()) => Ok(true),
             Err(_) => Err(self.ended()),
         }

@@ -104,8 +104,8 @@ pub use http;
 pub use stentor_proto as proto;
 pub use stentor_proto::handshake::{Acceptance, OriginPolicy};
 pub use stentor_proto::{
-    CloseCode, CloseFrame, Closed, ClosedBy, Config, Deflate, DeflateParams, HandshakeLimits, Keepalive,
-    Message, Misuse, Phase, Prepared, ProtocolError, State, Utf8Bytes,
+    CloseCode, CloseFrame, Closed, ClosedBy, Compress, Config, Deflate, DeflateParams, HandshakeLimits,
+    Keepalive, Message, Misuse, Phase, Prepared, ProtocolError, State, Utf8Bytes,
 };
 
 pub use acceptor::Acceptor;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use stentor_proto::{CloseCode, CloseFrame, Connection, Failure, Message, Misuse, Prepared};
+use stentor_proto::{CloseCode, CloseFrame, Compress, Connection, Failure, Message, Misuse, Prepared};
 use tokio::runtime::Handle;
 
 use crate::about::About;
@@ -89,6 +89,18 @@ impl Shared {
     /// Queues a message once there is room.
     pub(crate) fn poll_feed(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
         self.with(|core| core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(()))))
+    }
+
+    /// Queues a message once there is room, compressed or not.
+    pub(crate) fn poll_feed_with(
+        &self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+        compress: Compress,
+    ) -> Poll<Result<()>> {
+        self.with(|core| {
+            core.poll_change(cx, |core| core.try_send_with(message, compress).map(|sent| sent.then_some(())))
+        })
     }
 
     /// Queues a message that was encoded before, once there is room.

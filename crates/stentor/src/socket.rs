@@ -12,7 +12,9 @@ use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
 use http::Uri;
-use stentor_proto::{CloseCode, CloseFrame, Closed, Connection, DeflateParams, Message, Prepared, State};
+use stentor_proto::{
+    CloseCode, CloseFrame, Closed, Compress, Connection, DeflateParams, Message, Prepared, State,
+};
 
 use crate::error::{Error, Result};
 use crate::id::ConnectionId;
@@ -151,6 +153,22 @@ impl WebSocket {
     /// Safe.
     pub async fn flush(&mut self) -> Result<()> {
         std::future::poll_fn(|cx| self.shared().poll_flush(cx)).await
+    }
+
+    /// Sends a message like [`send`](Self::send), compressed or not, where permessage-deflate was
+    /// agreed on (RFC 7692 §6).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_with(&mut self, message: impl Into<Message>, compress: Compress) -> Result<()> {
+        let mut message = Some(message.into());
+        std::future::poll_fn(|cx| self.shared().poll_feed_with(cx, &mut message, compress)).await?;
+        std::future::poll_fn(|cx| self.shared().poll_depart(cx)).await
     }
 
     /// Sends a message that was encoded before, sharing its bytes with other connections.

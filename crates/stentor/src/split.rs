@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use stentor_proto::{CloseCode, CloseFrame, Closed, Message, Prepared};
+use stentor_proto::{CloseCode, CloseFrame, Closed, Compress, Message, Prepared};
 
 use crate::error::{Error, Result};
 use crate::intake::Intake;
@@ -69,6 +69,22 @@ impl Sender {
     pub async fn feed(&self, message: impl Into<Message>) -> Result<()> {
         let mut message = Some(message.into());
         std::future::poll_fn(|cx| self.shared.poll_feed(cx, &mut message)).await
+    }
+
+    /// Sends a message like [`send`](Self::send), compressed or not, where permessage-deflate was
+    /// agreed on (RFC 7692 §6).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_with(&self, message: impl Into<Message>, compress: Compress) -> Result<()> {
+        let mut message = Some(message.into());
+        std::future::poll_fn(|cx| self.shared.poll_feed_with(cx, &mut message, compress)).await?;
+        std::future::poll_fn(|cx| self.shared.poll_depart(cx)).await
     }
 
     /// Sends a message that was encoded before, sharing its bytes with other connections.

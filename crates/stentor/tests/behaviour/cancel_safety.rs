@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use stentor::http::Response;
-use stentor::{Acceptor, Client, Config, Message, Result, WebSocket};
+use stentor::{Acceptor, Client, Compress, Config, Message, Prepared, Result, WebSocket};
 use stentor_proto::Role;
 use stentor_testkit::frame::{Frame, continuation, ping, pong, text};
 use stentor_testkit::peer::{Peer, answer, request};
@@ -323,10 +323,14 @@ async fn the_calls_of_a_sender() {
         let mut completed = true;
         for i in 0..4 {
             let message = Message::from(format!("{i} {}", large()));
-            let done = match i % 2 {
-                0 => polled(sender.send(message.clone()), polls).await.map(Result::unwrap),
-                _ => polled(sender.feed(message.clone()), polls).await.map(Result::unwrap),
-            };
+            let prepared = Prepared::new(message.clone());
+            let done = match i % 4 {
+                0 => polled(sender.send(message.clone()), polls).await,
+                1 => polled(sender.feed(message.clone()), polls).await,
+                2 => polled(sender.send_with(message.clone(), Compress::Never), polls).await,
+                _ => polled(sender.send_prepared(&prepared), polls).await,
+            }
+            .map(Result::unwrap);
             completed &= done.is_some();
             possible.push(message.clone());
             if done.is_some() {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use stentor::{
-    Acceptor, Client, CloseCode, Config, Deflate, DeflateParams, Error, HandshakeFailure, Message, WebSocket,
+    Acceptor, Client, CloseCode, Compress, Config, Deflate, DeflateParams, Error, HandshakeFailure, Message,
+    Prepared, WebSocket,
 };
 use stentor_proto::Role;
 use stentor_proto::handshake::ClientHandshakeError;
@@ -266,6 +267,29 @@ async fn what_was_agreed_on_can_be_chosen_and_seen_for_each_connection() {
     for message in [Message::from(people()), Message::from(vec![7; 100_000]), Message::from("")] {
         there.send(message.clone()).await.unwrap();
         assert_eq!(soon(there.recv()).await.unwrap(), Some(message));
+    }
+}
+
+#[tokio::test]
+async fn each_message_can_be_compressed_or_not() {
+    let addr = serve(server().await.config(config(Deflate::default())), |mut socket: WebSocket| async move {
+        socket.send("Hello").await?;
+        socket.send_with("Hello", Compress::Always).await?;
+        socket.send_with(people(), Compress::Never).await?;
+        socket.send_prepared(&Prepared::with(people().into(), Compress::Never)).await?;
+        let (sender, mut receiver) = socket.split();
+        sender.send_with(people(), Compress::ByThreshold).await?;
+        sender.send_prepared(&Prepared::new(people().into())).await?;
+        receiver.recv().await.map(drop)
+    });
+    let (mut peer, _) = peer_of(addr, OFFER).await;
+    let mut inflater = Inflater::new(12, true);
+    let messages = ["Hello".to_owned(), "Hello".to_owned()].into_iter().chain((0..4).map(|_| people()));
+    for (message, rsv) in messages.zip([0, COMPRESSED, 0, 0, COMPRESSED, COMPRESSED]) {
+        let frame = peer.frame().await.expect("a message");
+        let payload =
+            if rsv == COMPRESSED { inflater.message(&frame.payload).unwrap() } else { frame.payload };
+        assert_eq!((frame.rsv, payload), (rsv, message.into_bytes()));
     }
 }
 
