@@ -13,6 +13,7 @@ mod process;
 mod steps;
 mod tools;
 mod workspace;
+mod zlib;
 
 use std::env;
 use std::process::ExitCode;

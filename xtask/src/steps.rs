@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, interop};
+use crate::{autobahn, browser, cargo, interop, zlib};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,7 @@ pub(crate) const STEPS: &[Step] = &[
         run: cargo::deny,
     },
     Step { name: "advisories", about: "no known vulnerability in a dependency", run: cargo::advisories },
+    Step { name: "zlib", about: "compressed messages to and from zlib, at random", run: zlib::run },
     Step { name: "interop-node", about: "node `ws` as client and as server", run: interop::node },
     Step {
         name: "interop-python",
