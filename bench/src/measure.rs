@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::row::{Burst, Kind, Task, Way};
-use crate::scenario::Scenario;
+use stentor_paths::row::{Burst, Kind, Task, Way};
+use stentor_paths::scenario::Scenario;
 
 /// How long one sample runs: long against the clock's own cost, short against a scheduler's slice.
 const SAMPLE: Duration = Duration::from_millis(2);

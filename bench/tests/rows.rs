@@ -1,8 +1,9 @@
 //! Every row does its work, so that a change that breaks one is seen without reading tables.
 
+use stentor_bench::all_ways;
 use stentor_bench::measure::open_checked;
-use stentor_bench::scenario::SCENARIOS;
-use stentor_bench::{all_ways, runtime};
+use stentor_paths::runtime;
+use stentor_paths::scenario::SCENARIOS;
 
 #[test]
 fn every_row_answers_every_scenario_again_and_again() {

@@ -4,8 +4,10 @@
 //! runs as root) and does not depend on the crates that it checks.
 
 mod autobahn;
+mod bench;
 mod browser;
 mod cargo;
+mod counts;
 mod interop;
 mod outcome;
 mod peer;
@@ -28,6 +30,9 @@ cargo xtask COMMAND
   browser                          Chromium: the protocol, and two pages in the chat example
   autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them; CASES are
                                    patterns such as 6.*, or --all (without them: all but most of 12 and 13)
+  bench [OPTIONS] [CASE…]          what an echo costs, beside other libraries in the same run
+                                   (`cargo xtask bench --help` tells more)
+  counts [--record]                instructions per message on the hot paths, beside those on record
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +43,7 @@ fn main() -> ExitCode {
             print!("cargo xtask test [STEP…]\n\n{}", steps::list());
             ExitCode::SUCCESS
         }
+        ["bench", rest @ ..] => bench::command(rest),
         [] => {
             print!("{USAGE}");
             ExitCode::SUCCESS
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
         ["interop"] => steps::run(&steps::starting_with("interop")),
         ["browser"] => steps::run(&steps::starting_with("browser")),
         ["autobahn", rest @ ..] => autobahn::command(rest),
+        ["counts", rest @ ..] => counts::command(rest),
         _ => wrong(USAGE),
     }
 }

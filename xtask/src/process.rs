@@ -105,7 +105,13 @@ impl Running {
         self.child.try_wait().context(&self.name)
     }
 
-    fn stdout(&mut self) -> ChildStdout {
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it prints, if that is piped; to be taken once.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("standard output is piped, and taken once")
     }
 }

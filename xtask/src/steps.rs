@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, interop, zlib};
+use crate::{autobahn, browser, cargo, counts, interop, zlib};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,11 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "advisories", about: "no known vulnerability in a dependency", run: cargo::advisories },
     Step { name: "zlib", about: "compressed messages to and from zlib, at random", run: zlib::run },
+    Step {
+        name: "counts",
+        about: "instructions per message on the hot paths, at most 3 % more than on record",
+        run: counts::compare,
+    },
     Step { name: "interop-node", about: "node `ws` as client and as server", run: interop::node },
     Step {
         name: "interop-python",

@@ -46,7 +46,7 @@ pub(crate) fn build(package: &str, selection: &[&str]) -> Result<PathBuf> {
 }
 
 /// The path in cargo's message about the executable it made.
-fn executable(messages: &str) -> Option<PathBuf> {
+pub(crate) fn executable(messages: &str) -> Option<PathBuf> {
     messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find_map(
         |message| {
             let path = message.get("executable")?.as_str()?;

@@ -2,9 +2,10 @@
 //!
 //! Apart from `in_memory`, because a counting allocator costs time.
 
+use stentor_bench::all_ways;
 use stentor_bench::measure::open_checked;
-use stentor_bench::scenario::SCENARIOS;
-use stentor_bench::{all_ways, runtime};
+use stentor_paths::runtime;
+use stentor_paths::scenario::SCENARIOS;
 
 const BURSTS: u32 = 1000;
 

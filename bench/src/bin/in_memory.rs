@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
+use stentor_bench::all_ways;
 use stentor_bench::measure::{interleaved, open_checked, table};
-use stentor_bench::row::{Task, Way};
-use stentor_bench::scenario::SCENARIOS;
-use stentor_bench::{all_ways, runtime};
+use stentor_paths::row::{Task, Way};
+use stentor_paths::runtime;
+use stentor_paths::scenario::SCENARIOS;
 
 const USAGE: &str = "\
 in_memory [--rounds N]                 the tables

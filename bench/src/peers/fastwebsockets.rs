@@ -2,10 +2,11 @@
 //! `feed`, so the batched form corks the transport below it.
 
 use fastwebsockets::{FragmentCollector, OpCode, Role, WebSocket};
+use stentor_bench_harness::Corked;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::row::{Kind, Seen, Served, Task, Way};
-use crate::transport::{Corked, Transport};
+use stentor_paths::row::{Kind, Seen, Served, Task, Way};
+use stentor_paths::transport::Transport;
 
 pub(super) fn ways() -> Vec<Way> {
     let peer = |name, task, open| Way { name, kind: Kind::Peer, task, open };

@@ -1,8 +1,8 @@
 //! Fragments become a message: one contiguous buffer, under limits that hold before anything is
 //! stored (RFC 6455 §5.4, §10.4).
 //!
-//! A message also goes through here when it is one frame too large to wait for in the caller's
-//! buffer, or one that inflates to more than a little (RFC 7692 §7.2.2).
+//! A message also goes through here when it is one frame that inflates to more than a little
+//! (RFC 7692 §7.2.2).
 
 use bytes::Bytes;
 

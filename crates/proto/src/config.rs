@@ -105,9 +105,12 @@ pub struct HandshakeLimits {
     pub max_headers: usize,
     /// The most bytes of the whole head; a longer one is refused with 431. Default: 20 KiB.
     pub max_head_size: usize,
-    /// How long the whole handshake may take, from the transport's beginning on; a slower client
-    /// is refused with 408. Default: 10 s.
+    /// How long the head may take, from the transport's beginning on; a slower client is refused
+    /// with 408, a slower server given up. Default: 10 s.
     pub timeout: Duration,
+    /// How long a server's own decision about a request that is in order may take; then it is
+    /// refused with 408. Default: 10 s.
+    pub authorize_timeout: Duration,
 }
 
 impl Default for HandshakeLimits {
@@ -118,6 +121,7 @@ impl Default for HandshakeLimits {
             max_headers: 100,
             max_head_size: 20 << 10,
             timeout: Duration::from_secs(10),
+            authorize_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -4,7 +4,9 @@ pub(crate) mod cargo_deny;
 pub(crate) mod chromium;
 mod debian;
 pub(crate) mod node;
+pub(crate) mod perf;
 pub(crate) mod python;
+pub(crate) mod valgrind;
 pub(crate) mod wstest;
 
 use std::fs;

@@ -161,13 +161,33 @@ impl Connection {
         self.liveness.round_trip()
     }
 
+    /// How many bytes are missing of the frame whose beginning waits in the caller's buffer, as far
+    /// as its header has told: what the buffer has to have room for, in the end. 0 when no frame
+    /// does. It is the peer's word: who makes room for much more than has arrived gives memory to a
+    /// peer that sends nothing.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor_proto::{Config, Connection, bytes::BytesMut};
+    ///
+    /// let now = Instant::now();
+    /// let mut server = Connection::server(Arc::new(Config::default()), now);
+    /// let mut bytes = BytesMut::from(&b"\x82\xfe\x03\xe8\x00\x00\x00\x00only so much"[..]);
+    /// assert_eq!(server.receive(&mut bytes, now), None);
+    /// assert_eq!(server.missing(), 1000 - 12);
+    /// ```
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.inbox.missing()
+    }
+
     /// Takes bytes from the front of `bytes` up to the next event, at `now`. Call it again until
     /// it gives `None`.
     ///
     /// What then stays in `bytes` belongs to an unfinished frame and may be partly processed:
     /// append what arrives next behind it and change nothing else. Payloads are unmasked in place
-    /// and split off `bytes` without a copy, unless they are fragments or a frame of more than
-    /// 16 KiB of which only a part is there. Between two `None`s at most 256 KiB are inflated: then
+    /// and split off `bytes` without a copy, unless they are fragments or compressed: for a large
+    /// frame, [`missing`](Self::missing) tells how much room it still needs. Between two `None`s at most 256 KiB are inflated: then
     /// [`has_work`](Self::has_work) tells that there is more to come without more bytes.
     ///
     /// It cannot fail: a violation is an [`Event::Violation`] and has queued its Close frame.
@@ -278,18 +298,18 @@ impl Connection {
     /// happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let open = self.ending.is_none();
-        let keepalive = self.config.keepalive.filter(|_| open);
-        [
-            keepalive.and_then(|keepalive| self.liveness.deadline(keepalive)),
-            self.inbox.unfinished_since().and_then(|since| since.checked_add(self.config.assembly_timeout)),
-            self.blocked_since.and_then(|since| since.checked_add(self.config.write_timeout)),
-            self.close_deadline(),
-            self.release_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let after = |since: Option<Instant>, timeout| since.and_then(|since| since.checked_add(timeout));
+        let ends = match &self.ending {
+            None => self.config.keepalive.and_then(|keepalive| self.liveness.deadline(keepalive)),
+            Some(_) => self.close_deadline(),
+        };
+        let assembled = after(self.inbox.unfinished_since(), self.config.assembly_timeout);
+        let written = after(self.blocked_since, self.config.write_timeout);
+        let released = self.release_deadline();
+        match (ends, assembled, written, released) {
+            (ends, None, None, None) => ends,
+            all => [all.0, all.1, all.2, all.3].into_iter().flatten().min(),
+        }
     }
 }
 

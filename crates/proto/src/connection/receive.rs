@@ -3,8 +3,7 @@
 //! A frame that is there whole is unmasked, checked and split off where it lies; many such messages
 //! at a time are the business of [`batch`](super::batch). A frame of which only a part has arrived
 //! stays in the caller's buffer, its part unmasked and checked at once, so that bad text fails
-//! inside a frame. Fragments, and single frames too large to wait for, are gathered by the
-//! [`Assembler`].
+//! inside a frame. Fragments are gathered by the [`Assembler`].
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +19,6 @@ use crate::mask::apply_mask;
 use crate::message::Message;
 use crate::opcode::Opcode;
 use crate::utf8::{Utf8Bytes, Utf8Validator};
-
-/// A frame larger than this is not waited for in the caller's buffer, but taken as it comes.
-const IN_PLACE_MAX: usize = 16 << 10;
 
 /// What has arrived and is not an event yet.
 #[derive(Debug, Default)]
@@ -59,6 +55,12 @@ impl Inbox {
     #[inline]
     pub(super) fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// How many bytes of the frame under way have not arrived, when it waits in the caller's buffer.
+    pub(super) fn missing(&self) -> usize {
+        let gathered = |frame: &&PartialFrame| self.assembler.is_none() || frame.header.opcode.is_control();
+        self.frame.as_ref().filter(gathered).map_or(0, |frame| frame.len - frame.done)
     }
 
     /// Whether a frame or a message is under way.
@@ -123,11 +125,6 @@ impl Connection {
                     // It is in the inbox from now on.
                     continue;
                 }
-                if self.lies_in_place(&header) && len > IN_PLACE_MAX && len > bytes.len() {
-                    let mut assembler = Box::new(Assembler::new(header.opcode));
-                    assembler.begin_fragment(len, &self.config)?;
-                    self.inbox.assembler = Some(assembler);
-                }
                 frame
             };
             if self.is_compressed(&frame.header) {
@@ -149,16 +146,11 @@ impl Connection {
         }
     }
 
-    /// Whether the frame is an event by itself, rather than a fragment of one.
-    #[inline]
-    fn lies_in_place(&self, header: &FrameHeader) -> bool {
-        header.opcode.is_control() || self.inbox.assembler.is_none()
-    }
-
     /// Whether the frame belongs to a compressed message under way.
     #[inline]
     fn is_compressed(&self, header: &FrameHeader) -> bool {
-        !self.lies_in_place(header) && self.inbox.assembler.as_ref().is_some_and(|it| it.is_compressed())
+        let compressed = self.inbox.assembler.as_deref().is_some_and(Assembler::is_compressed);
+        compressed && !header.opcode.is_control()
     }
 
     /// Checks a new frame against the frames before it and against the limits, by its header

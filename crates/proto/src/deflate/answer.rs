@@ -44,13 +44,7 @@ impl DeflateAnswer {
 
     /// What has been agreed on when this is the answer.
     pub(crate) fn params(self) -> DeflateParams {
-        let Self(answer) = self;
-        DeflateParams {
-            server_context_takeover: !answer.server_no_context_takeover,
-            client_context_takeover: !answer.client_no_context_takeover,
-            server_max_window_bits: answer.server_max_window_bits.bits(),
-            client_max_window_bits: answer.client_max_window_bits.bits(),
-        }
+        self.0.agreed()
     }
 }
 

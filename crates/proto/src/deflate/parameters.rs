@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::DeflateParams;
 use crate::extension::Extension;
 
 /// The name of the extension (RFC 7692 §7).
@@ -85,6 +86,16 @@ impl Parameters {
             seen.push(name);
         }
         Ok(read)
+    }
+
+    /// What both sides have agreed on when this is the answer.
+    pub(super) fn agreed(self) -> DeflateParams {
+        DeflateParams {
+            server_context_takeover: !self.server_no_context_takeover,
+            client_context_takeover: !self.client_no_context_takeover,
+            server_max_window_bits: self.server_max_window_bits.bits(),
+            client_max_window_bits: self.client_max_window_bits.bits(),
+        }
     }
 }
 

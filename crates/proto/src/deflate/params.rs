@@ -1,6 +1,9 @@
 //! What the two sides of a connection have agreed on (RFC 7692 §7.1).
 
-/// The parameters of permessage-deflate that hold for one connection.
+/// The parameters of permessage-deflate that both sides of a connection have agreed on.
+///
+/// Each side may ask less of the other's decompressor than that: what its own settings
+/// ([`Deflate`](crate::Deflate)) rule out, its compressor does not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeflateParams {
     /// Whether the server's compressor may remember earlier messages (RFC 7692 §7.1.1.1).

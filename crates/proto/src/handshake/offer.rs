@@ -26,7 +26,10 @@ use crate::version::Version;
 ///
 /// Look at it, then accept it, or refuse it with any response but 101
 /// ([`encode_response`](super::encode_response)).
-#[derive(Debug)]
+///
+/// Printed for debugging, it tells the path and the names of its headers: queries, cookies and
+/// other values are often secrets.
+#[derive(Clone)]
 pub struct Offer {
     pub(super) request: Request<()>,
     pub(super) host: Authority,
@@ -84,8 +87,12 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::OriginNotAllowed`], to be answered with 403.
+    /// [`HandshakeError::OriginNotAllowed`] or [`HandshakeError::HostNotAllowed`], to be answered
+    /// with 403.
     pub fn check_origin(&self, policy: &OriginPolicy) -> Result<(), HandshakeError> {
+        if !policy.allows_host(&self.host) {
+            return Err(HandshakeError::HostNotAllowed);
+        }
         let allowed = policy.allows(self.origin(), &self.host);
         if allowed { Ok(()) } else { Err(HandshakeError::OriginNotAllowed) }
     }
@@ -167,6 +174,16 @@ impl Offer {
         write_headers(&mut head, &acceptance.headers);
         head.extend_from_slice(b"\r\n");
         Ok(head.into())
+    }
+}
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer")
+            .field("path", &self.request.uri().path())
+            .field("headers", &self.request.headers().keys().collect::<Vec<_>>())
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,119 @@
+//! Measuring in turns: in each round every server has one turn, so that what disturbs the machine for
+//! a while disturbs all of them alike, and each is compared with the reference of its own round.
+
+use std::thread;
+use std::time::Duration;
+
+use super::cases::Case;
+use super::load::{self, Load, Report};
+use super::servers::{Built, REFERENCE, Server, Started};
+use super::statistics::Summary;
+use crate::outcome::{Result, Stop};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    /// How long one sample takes.
+    pub(crate) sample: Duration,
+}
+
+/// What an echo costs one server in one case.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    pub(crate) server: &'static Server,
+    /// CPU time per message, divided by the reference's in the same round.
+    pub(crate) ratio: Summary,
+    /// CPU time per message in nanoseconds.
+    pub(crate) nanoseconds: Summary,
+    /// The same of the load generator.
+    pub(crate) load: Summary,
+    /// The share of the time in which the load generator was busy.
+    pub(crate) load_share: Summary,
+}
+
+/// Everything that has been built.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) load: Load,
+    pub(crate) servers: Vec<Built>,
+}
+
+impl Bench {
+    /// Builds what is needed.
+    pub(crate) fn prepare(servers: &[&'static Server]) -> Result<Self> {
+        if thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
+            return Err(Stop::skip("server and load generator need a core each"));
+        }
+        println!("building the load generator and {} servers", servers.len());
+        let load = Load::build()?;
+        let servers = servers.iter().map(|server| server.build()).collect::<Result<_>>()?;
+        Ok(Self { load, servers })
+    }
+
+    /// The servers that `wanted` says yes to.
+    pub(crate) fn servers(&self, wanted: impl Fn(&Server) -> bool) -> Vec<&Built> {
+        self.servers.iter().filter(|built| wanted(built.server)).collect()
+    }
+
+    /// Runs a command of the load generator on each of these servers, round after round. Gives back
+    /// the reports of each server.
+    pub(crate) fn interleaved(
+        &self,
+        servers: &[&Built],
+        options: &[String],
+        rounds: usize,
+        command: &str,
+        arguments: &[String],
+    ) -> Result<Vec<(&'static Server, Vec<Report>)>> {
+        let running: Vec<(&Built, Started)> = servers
+            .iter()
+            .map(|&built| {
+                let options = if built.server.is_tcp() { &[] } else { options };
+                Ok((built, built.start(options)?))
+            })
+            .collect::<Result<_>>()?;
+        let mut reports: Vec<Vec<Report>> = vec![Vec::new(); running.len()];
+        for round in 0..rounds {
+            for turn in 0..running.len() {
+                // Another one begins each time, so that none always follows the same.
+                let place = (round + turn) % running.len();
+                let (built, started) = &running[place];
+                reports[place].push(self.load.run(command, built, started, arguments)?);
+            }
+        }
+        Ok(running.iter().map(|(built, _)| built.server).zip(reports).collect())
+    }
+
+    /// What an echo costs these servers.
+    pub(crate) fn echo(&self, servers: &[&Built], case: &Case, plan: &Plan) -> Result<Vec<Cost>> {
+        let mut arguments = load::shape(case);
+        arguments.extend(load::seconds(plan.sample));
+        let options = load::server_options(case);
+        let reports = self.interleaved(servers, &options, plan.rounds, "echo", &arguments)?;
+        let per_message = |reports: &[Report], name: &str| -> Result<Vec<f64>> {
+            reports.iter().map(|report| Ok(report.number(name)? / report.number("messages")?)).collect()
+        };
+        let reference = reports.iter().find(|(server, _)| server.name == REFERENCE);
+        let reference = reference.map(|(_, reports)| per_message(reports, "server_cpu_ns")).transpose()?;
+        reports
+            .iter()
+            .map(|(server, reports)| {
+                let nanoseconds = per_message(reports, "server_cpu_ns")?;
+                let ratios =
+                    nanoseconds.iter().zip(reference.iter().flatten()).map(|(own, other)| own / other);
+                let shares = reports
+                    .iter()
+                    .map(|report| Ok(report.number("load_cpu_ns")? / report.number("wall_ns")?))
+                    .collect::<Result<_>>()?;
+                Ok(Cost {
+                    server,
+                    ratio: Summary::of(ratios.collect()),
+                    nanoseconds: Summary::of(nanoseconds),
+                    load: Summary::of(per_message(reports, "load_cpu_ns")?),
+                    load_share: Summary::of(shares),
+                })
+            })
+            .collect()
+    }
+}
