@@ -16,6 +16,7 @@ mod process;
 mod steps;
 mod tools;
 mod workspace;
+mod zlib;
 
 use std::env;
 use std::process::ExitCode;

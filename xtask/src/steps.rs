@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, counts, interop, openssl};
+use crate::{autobahn, browser, cargo, counts, interop, openssl, zlib};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,7 @@ pub(crate) const STEPS: &[Step] = &[
         run: cargo::deny,
     },
     Step { name: "advisories", about: "no known vulnerability in a dependency", run: cargo::advisories },
+    Step { name: "zlib", about: "compressed messages to and from zlib, at random", run: zlib::run },
     Step {
         name: "counts",
         about: "instructions per message on the hot paths, at most 3 % more than on record",

@@ -16,9 +16,6 @@ use crate::utf8::{Utf8Bytes, Utf8Validator};
 /// The buffer is never grown by less than this, nor by more than doubles what has arrived.
 const MIN_GROWTH: usize = 4 << 10;
 
-/// So much is inflated before the next look at the work done.
-const INFLATE_AT_ONCE: usize = 16 << 10;
-
 /// A message under way.
 #[derive(Debug)]
 pub(crate) struct Assembler {
@@ -132,7 +129,7 @@ impl Assembler {
             // follows may go on without yielding anything, and the first byte it yields is too much.
             let left = config.max_message_size - segments.len();
             let mut excess = [0];
-            let room = if left > 0 { segments.room(left.min(INFLATE_AT_ONCE)) } else { &mut excess };
+            let room = if left > 0 { segments.room(left) } else { &mut excess };
             let filled = room.len();
             let step = inflation.step(rest, room)?;
             if step.produced > left {

@@ -131,3 +131,8 @@ pub use upgrade::Upgrade;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// Those in the chapter on compression do, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/compression.md")]
+struct Compression;

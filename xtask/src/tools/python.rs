@@ -24,6 +24,13 @@ pub(crate) fn with_packages(requirements: &Path) -> Result<PathBuf> {
     Ok(python)
 }
 
+/// A Python 3 that needs nothing but what comes with it.
+pub(crate) fn plain() -> Result<PathBuf> {
+    let folder = tools("python-plain");
+    install_once(&folder, "", || environment(&folder))?;
+    Ok(folder.join("bin/python"))
+}
+
 /// Makes an empty environment of Python 3.
 pub(super) fn environment(folder: &Path) -> Result {
     let can_make = || {

@@ -3,14 +3,14 @@
 //! A short message that is there whole is inflated at once. Every other goes through the
 //! [`Assembler`], as its bytes arrive and as the work done allows.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::Connection;
-use super::receive::{PartialFrame, Taken};
+use super::receive::{Inflated, PartialFrame};
 use crate::assembler::Assembler;
 use crate::deflate::{give_scratch, take_scratch};
 use crate::error::ProtocolError;
-use crate::event::Event;
+use crate::header::RSV1;
 use crate::mask::apply_mask;
 use crate::message::Message;
 use crate::opcode::Opcode;
@@ -22,15 +22,15 @@ const SHORT: usize = 8 << 10;
 
 impl Connection {
     /// Begins a compressed message by its first frame, whose header was taken. Gives the message
-    /// when it is short and there whole; otherwise it is in the inbox from now on, what was taken of
-    /// its frame as well.
+    /// when it is short and there whole; otherwise it is in the inbox from now on, and what was taken
+    /// of its frame as well.
     #[inline(never)]
     pub(super) fn begin_inflating(
         &mut self,
         mut frame: PartialFrame,
         bytes: &mut BytesMut,
     ) -> Result<Option<Message>, ProtocolError> {
-        let Some(codec) = &mut self.codec else { return Ok(None) };
+        let Some(codec) = &mut self.codec else { return Err(ProtocolError::ReservedBits(RSV1)) };
         let mut inflation = codec.decoder.begin();
         let text = frame.header.opcode == Opcode::Text;
         let mut taken = None;
@@ -45,13 +45,13 @@ impl Connection {
             // One byte more than may be, to see that it is too much.
             let room = SHORT.min(self.config.max_message_size).saturating_add(1);
             let mut scratch = take_scratch(room);
-            let Some(output) = scratch.get_mut(..room) else { return Ok(None) };
+            let output = scratch.get_mut(..room).unwrap_or_default();
             let step = inflation.step(payload, output)?;
             codec.inflating.spend(step);
             if step.produced > self.config.max_message_size {
                 return Err(ProtocolError::MessageTooLarge);
             }
-            frame.taken = step.consumed;
+            self.inbox.inflated = step.consumed;
             bytes.advance(step.consumed);
             let inflated = scratch.get(..step.produced).unwrap_or_default();
             if step.consumed == frame.len && step.produced < room {
@@ -60,8 +60,9 @@ impl Connection {
                 if text && !is_utf8(inflated) {
                     return Err(ProtocolError::InvalidUtf8);
                 }
-                let payload = bytes::Bytes::copy_from_slice(inflated);
+                let payload = Bytes::copy_from_slice(inflated);
                 give_scratch(scratch);
+                self.inbox.inflated = 0;
                 self.inbox.unfinished_since = None;
                 return Ok(Some(if text {
                     Message::Text(Utf8Bytes::from_validated(payload))
@@ -82,39 +83,38 @@ impl Connection {
         Ok(None)
     }
 
-    /// Takes what `bytes` hold of the payload of `frame`, which belongs to a compressed message, or
-    /// as much of it as may be inflated before a pause.
+    /// Takes what `bytes` hold of the payload of the inbox's frame, which belongs to a compressed
+    /// message, or as much of it as may be inflated before a pause.
     #[inline(never)]
-    pub(super) fn inflate_payload(
-        &mut self,
-        mut frame: PartialFrame,
-        bytes: &mut BytesMut,
-    ) -> Result<Taken, ProtocolError> {
-        let (Some(codec), Some(assembler)) = (&mut self.codec, &mut self.inbox.assembler) else {
-            return Ok(Taken::Partial(frame));
+    pub(super) fn inflate_payload(&mut self, bytes: &mut BytesMut) -> Result<Inflated, ProtocolError> {
+        let inbox = &mut self.inbox;
+        let (Some(codec), Some(frame), Some(assembler)) =
+            (&mut self.codec, &mut inbox.frame, &mut inbox.assembler)
+        else {
+            return Ok(Inflated::Partial);
         };
         // What was unmasked before a pause stands at the front.
-        let unmasked = frame.done - frame.taken;
-        let end = bytes.len().min(frame.len - frame.taken);
+        let unmasked = frame.done - inbox.inflated;
+        let end = bytes.len().min(frame.len - inbox.inflated);
         if let (Some(key), Some(fresh)) = (frame.header.mask, bytes.get_mut(unmasked..end)) {
             apply_mask(key, fresh, frame.done);
         }
-        frame.done = frame.taken + end;
+        frame.done = inbox.inflated + end;
         let piece = bytes.get(..end).unwrap_or_default();
         let taken = assembler.inflate(piece, &codec.decoder, &mut codec.inflating, &self.config)?;
         bytes.advance(taken);
-        frame.taken += taken;
-        self.inbox.paused = codec.inflating.is_done();
-        if self.inbox.paused || frame.taken < frame.len {
-            return Ok(Taken::Partial(frame));
+        inbox.inflated += taken;
+        inbox.paused = codec.inflating.is_done();
+        if inbox.paused || inbox.inflated < frame.len {
+            return Ok(Inflated::Partial);
         }
-        if !frame.header.fin {
-            return Ok(Taken::Fragment);
-        }
-        let Some(assembler) = self.inbox.assembler.take() else { return Ok(Taken::Fragment) };
+        inbox.inflated = 0;
+        let fin = frame.header.fin;
+        inbox.frame = None;
+        let Some(assembler) = inbox.assembler.take_if(|_| fin) else { return Ok(Inflated::Fragment) };
         let message = assembler.finish(Some(&mut codec.decoder))?;
-        self.inbox.unfinished_since = None;
-        Ok(Taken::Event(Event::Message(message)))
+        inbox.unfinished_since = None;
+        Ok(Inflated::Message(message))
     }
 
     /// A pause begins, or nothing more is there: after it, inflating may go on for a while.

@@ -24,7 +24,7 @@ use crate::deflate::{Deflate, DeflateParams};
 use crate::entropy::Entropy;
 use crate::error::ProtocolError;
 use crate::event::Event;
-use crate::outbox::Outbox;
+use crate::outbox::{COPY_MAX, Outbox};
 use crate::role::Role;
 
 pub use closing::{Failure, Teardown};
@@ -76,6 +76,9 @@ pub struct Connection {
     blocked_since: Option<Instant>,
     /// How it ends; `None` while it is open.
     ending: Option<Box<closing::Ending>>,
+    /// Messages shorter than this are sent as one frame that is copied, with nothing else to be
+    /// decided: none where permessage-deflate was agreed on.
+    copied_below: usize,
     /// `None` where permessage-deflate was not agreed on.
     codec: Option<Box<deflate::Codec>>,
 }
@@ -96,6 +99,7 @@ impl Connection {
 
     fn new(role: Role, config: Arc<Config>, masking: Masking, now: Instant) -> Self {
         Self {
+            copied_below: config.fragment_size.unwrap_or(COPY_MAX).min(COPY_MAX) + 1,
             role,
             config,
             inbox: receive::Inbox::default(),
@@ -129,6 +133,7 @@ impl Connection {
         let usual = Deflate::default();
         let settings = self.config.deflate.as_ref().unwrap_or(&usual);
         self.codec = Some(Box::new(deflate::Codec::new(self.role, params, settings)));
+        self.copied_below = 0;
         self
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Inbox {
     /// Since when a message or frame has been unfinished.
     pub(super) unfinished_since: Option<Instant>,
     control_rate: ControlRate,
+    /// How much of the frame's payload was inflated and is gone from the caller's buffer.
+    pub(super) inflated: usize,
     /// Inflating stopped for a while, with the frame in hand.
     pub(super) paused: bool,
 }
@@ -40,8 +42,6 @@ pub(super) struct PartialFrame {
     pub(super) len: usize,
     /// How much of the payload was unmasked and, in text that lies in place, checked.
     pub(super) done: usize,
-    /// How much of that was inflated and is gone from the caller's buffer.
-    pub(super) taken: usize,
     /// The check of a text that waits in place.
     utf8: Utf8Validator,
 }
@@ -80,13 +80,23 @@ impl Inbox {
 }
 
 /// What a piece of payload led to.
-pub(super) enum Taken {
+enum Taken {
     /// The frame is complete, and an event with it.
     Event(Event),
     /// The frame is complete; its message is not.
     Fragment,
     /// The frame goes on.
     Partial(PartialFrame),
+}
+
+/// What a piece of compressed payload led to.
+pub(super) enum Inflated {
+    /// The message is complete.
+    Message(Message),
+    /// The frame is complete; its message is not.
+    Fragment,
+    /// The frame goes on, when more of it arrives or after a pause.
+    Partial,
 }
 
 impl Connection {
@@ -107,15 +117,24 @@ impl Connection {
                 };
                 let len = self.admit(&header, now)?;
                 bytes.advance(header_len);
-                let frame = PartialFrame { header, len, done: 0, taken: 0, utf8: Utf8Validator::default() };
-                if header.rsv == RSV1
-                    && let Some(message) = self.begin_inflating(frame, bytes)?
-                {
-                    return Ok(Some(Event::Message(message)));
+                let frame = PartialFrame { header, len, done: 0, utf8: Utf8Validator::default() };
+                if header.rsv == RSV1 {
+                    if let Some(message) = self.begin_inflating(frame, bytes)? {
+                        return Ok(Some(Event::Message(message)));
+                    }
+                    // It is in the inbox from now on.
+                    continue;
                 }
-                // What was inflated of it already is in hand.
-                self.inbox.frame.take().unwrap_or(frame)
+                frame
             };
+            if self.is_compressed(&frame.header) {
+                self.inbox.frame = Some(frame);
+                match self.inflate_payload(bytes)? {
+                    Inflated::Message(message) => return Ok(Some(Event::Message(message))),
+                    Inflated::Fragment => continue,
+                    Inflated::Partial => return Ok(self.wait_for_more(bytes, now)),
+                }
+            }
             match self.take_payload(frame, bytes, now)? {
                 Taken::Event(event) => return Ok(Some(event)),
                 Taken::Fragment => {}
@@ -125,6 +144,13 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Whether the frame belongs to a compressed message under way.
+    #[inline]
+    fn is_compressed(&self, header: &FrameHeader) -> bool {
+        let compressed = self.inbox.assembler.as_deref().is_some_and(Assembler::is_compressed);
+        compressed && !header.opcode.is_control()
     }
 
     /// Checks a new frame against the frames before it and against the limits, by its header
@@ -180,9 +206,6 @@ impl Connection {
         now: Instant,
     ) -> Result<Taken, ProtocolError> {
         let gathered = if frame.header.opcode.is_control() { None } else { self.inbox.assembler.as_mut() };
-        if gathered.as_ref().is_some_and(|assembler| assembler.is_compressed()) {
-            return self.inflate_payload(frame, bytes);
-        }
         // Where in `bytes` the payload stands that was not looked at yet.
         let start = if gathered.is_some() { 0 } else { frame.done };
         let end = bytes.len().min(start + (frame.len - frame.done));

@@ -23,6 +23,9 @@ impl Connection {
     /// [`Misuse::NotOpen`] once a Close frame was sent or received; [`Misuse::OutboxFull`] when
     /// [`has_room`](Self::has_room) is false.
     pub fn send(&mut self, message: Message) -> Result<(), Misuse> {
+        if self.send_copy(&message) {
+            return Ok(());
+        }
         self.send_with(message, Compress::ByThreshold)
     }
 
@@ -32,10 +35,8 @@ impl Connection {
     /// # Errors
     ///
     /// As [`send`](Self::send).
+    #[inline(never)] // It is not what `send` usually does.
     pub fn send_with(&mut self, message: Message, compress: Compress) -> Result<(), Misuse> {
-        if self.send_copy(&message) {
-            return Ok(());
-        }
         self.check_sendable()?;
         if self.codec.is_some() {
             self.send_by_codec(message, compress);
@@ -75,10 +76,7 @@ impl Connection {
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
     pub fn send_copy(&mut self, message: &Message) -> bool {
-        let len = message.len();
-        let in_one_frame = self.config.fragment_size.is_none_or(|size| len <= size);
-        let plain = self.codec.is_none() && len <= COPY_MAX && in_one_frame;
-        let usual = plain && self.ending.is_none() && self.has_room();
+        let usual = message.len() < self.copied_below && self.ending.is_none() && self.has_room();
         if usual {
             let mask = self.masking.key();
             self.outbox.push_copy(mask, message.opcode(), message.payload());

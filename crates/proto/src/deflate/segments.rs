@@ -1,10 +1,10 @@
 //! A message of unknown length under way: memory that grows without ever being copied, so that a
 //! limit on the message is a limit on the memory, too.
 
-/// The first segment's size; each further one doubles the whole.
-const FIRST: usize = 8 << 10;
+/// The most bytes of a segment.
+const SEGMENT: usize = 16 << 10;
 
-/// Bytes in segments, each as large as all before it.
+/// Bytes in segments.
 #[derive(Debug, Default)]
 pub(crate) struct Segments {
     full: Vec<Vec<u8>>,
@@ -23,7 +23,7 @@ impl Segments {
     /// Room for some of the `wanted` bytes behind the others; none only when none is wanted.
     pub(crate) fn room(&mut self, wanted: usize) -> &mut [u8] {
         if self.filled == self.last.len() && wanted > 0 {
-            let next = vec![0; self.len.max(FIRST).min(wanted)];
+            let next = vec![0; SEGMENT.min(wanted)];
             let full = std::mem::replace(&mut self.last, next);
             if self.filled > 0 {
                 self.full.push(full);
@@ -67,21 +67,22 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_together_in_order_and_never_hold_more_than_the_limit_or_twice_their_number() {
-        for limit in [0, 1, FIRST - 1, FIRST, FIRST + 1, 100_000, 1 << 20] {
+    fn bytes_come_together_in_order_and_hold_no_more_than_the_limit_or_a_segment_beyond_their_number() {
+        for limit in [0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, 100_000, 1 << 20] {
             for piece in [1, 1000, 5000, 70_000].into_iter().filter(|piece| limit / piece < 5000) {
                 let mut segments = Segments::default();
                 let mut next = 0_u8;
                 while segments.len() < limit {
-                    let room = segments.room((limit - segments.len()).min(piece));
+                    let room = segments.room(limit - segments.len());
+                    let len = room.len().min(piece);
+                    let room = &mut room[..len];
                     assert!(!room.is_empty());
                     for byte in &mut *room {
                         next = next.wrapping_add(1);
                         *byte = next;
                     }
-                    let len = room.len();
                     assert_eq!(segments.fill(len).last(), Some(&next));
-                    assert!(held(&segments) <= limit.min(2 * segments.len() + FIRST));
+                    assert!(held(&segments) <= limit.min(segments.len() + SEGMENT));
                 }
                 assert!(segments.room(0).is_empty());
                 let all = segments.join();

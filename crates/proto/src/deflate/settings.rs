@@ -39,8 +39,10 @@ pub struct Deflate {
     pub server_max_window_bits: u8,
     /// The largest window of a client's compressor, as a power of two from 8 to 15. Default: 12.
     pub client_max_window_bits: u8,
-    /// A connection that was silent for so long gives back what it can of its compressor and its
-    /// decompressor; `None` keeps them. Default: `None`.
+    /// A connection that has compressed nothing for so long, and at most for twice as long, gives
+    /// its compressor back; the next message then refers to nothing before it, which needs no
+    /// consent of the peer. What the peer's messages may refer to is kept. `None` keeps both.
+    /// Default: `None`.
     pub release_after: Option<Duration>,
 }
 
