@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod cargo;
 mod counts;
+mod curl;
 mod interop;
 mod outcome;
 mod peer;
@@ -25,7 +26,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   test [STEP…]                     every check, or those named (`cargo xtask test --help` lists them)
-  interop                          node `ws` and Python `websockets`, as clients and as servers
+  interop                          node `ws` and Python `websockets`, as clients and as servers; curl as a client
   browser                          Chromium: the protocol, and two pages in the chat example
   autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them; CASES are
                                    patterns such as 6.*, or --all (without them: all but most of 12 and 13)

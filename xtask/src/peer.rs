@@ -24,6 +24,11 @@ impl Peer {
         Service::start(Command::new(&self.program).arg("server"))
     }
 
+    /// Our server whose hooks refuse.
+    pub(crate) fn hooks(&self) -> Result<Service> {
+        Service::start(Command::new(&self.program).arg("hooks"))
+    }
+
     /// Our client, to run the checks against a server at `address`.
     pub(crate) fn client(&self, address: &str) -> Command {
         let mut client = Command::new(&self.program);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, counts, interop};
+use crate::{autobahn, browser, cargo, counts, curl, interop};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,7 @@ pub(crate) const STEPS: &[Step] = &[
         about: "Python `websockets` as client and as server",
         run: interop::python,
     },
+    Step { name: "interop-curl", about: "what our server's hooks refuse, as curl sees it", run: curl::run },
     Step {
         name: "browser",
         about: "Chromium: the protocol, and two pages in the chat example",

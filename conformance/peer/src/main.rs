@@ -4,6 +4,7 @@
 mod autobahn;
 mod client;
 mod content;
+mod hooks;
 mod server;
 
 use std::process::ExitCode;
@@ -19,9 +20,10 @@ async fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
         ["server"] => server::run().await,
+        ["hooks"] => hooks::run().await,
         ["client", address] => client::run(address).await,
         ["autobahn-client", url] => autobahn::run(url).await,
-        _ => Err("server | client http://ADDRESS | autobahn-client ws://ADDRESS".into()),
+        _ => Err("server | hooks | client http://ADDRESS | autobahn-client ws://ADDRESS".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

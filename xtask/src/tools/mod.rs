@@ -2,6 +2,7 @@
 
 pub(crate) mod cargo_deny;
 pub(crate) mod chromium;
+pub(crate) mod curl;
 mod debian;
 pub(crate) mod node;
 pub(crate) mod perf;
