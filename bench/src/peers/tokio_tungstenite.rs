@@ -1,13 +1,11 @@
 //! tokio-tungstenite with its default configuration.
 
-use futures_util::{SinkExt, Stream, StreamExt};
-use std::future::poll_fn;
-use std::task::Poll;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
-
+use futures_util::{SinkExt, StreamExt};
+use stentor_bench_harness::ready_now;
 use stentor_paths::row::{Kind, Seen, Served, Task, Way};
 use stentor_paths::transport::Transport;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 pub(super) fn ways() -> Vec<Way> {
     let peer = |name, task, open| Way { name, kind: Kind::Peer, task, open };
@@ -33,7 +31,7 @@ async fn feed_and_flush(transport: Transport) {
         let mut next = socket.next().await;
         while let Some(message) = next {
             socket.feed(message.expect("a message")).await.expect("fed");
-            next = ready_now(&mut socket).await;
+            next = ready_now(|cx| socket.poll_next_unpin(cx)).await.flatten();
         }
         socket.flush().await.expect("flushed");
     }
@@ -48,13 +46,4 @@ async fn decode(transport: Transport, seen: Seen) {
 
 async fn open(transport: Transport) -> WebSocketStream<Transport> {
     WebSocketStream::from_raw_socket(transport, Role::Server, None).await
-}
-
-/// The next item if it is there already.
-pub(super) async fn ready_now<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
-    poll_fn(|cx| match stream.poll_next_unpin(cx) {
-        Poll::Ready(item) => Poll::Ready(item),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }

@@ -1,11 +1,10 @@
 //! tokio-websockets with its default configuration.
 
 use futures_util::{SinkExt, StreamExt};
-use tokio_websockets::{ServerBuilder, WebSocketStream};
-
-use super::tokio_tungstenite::ready_now;
+use stentor_bench_harness::ready_now;
 use stentor_paths::row::{Kind, Seen, Served, Task, Way};
 use stentor_paths::transport::Transport;
+use tokio_websockets::{ServerBuilder, WebSocketStream};
 
 pub(super) fn ways() -> Vec<Way> {
     let peer = |name, task, open| Way { name, kind: Kind::Peer, task, open };
@@ -31,7 +30,7 @@ async fn feed_and_flush(transport: Transport) {
         let mut next = socket.next().await;
         while let Some(message) = next {
             batch.push(message.expect("a message"));
-            next = ready_now(&mut socket).await;
+            next = ready_now(|cx| socket.poll_next_unpin(cx)).await.flatten();
         }
         for message in batch.drain(..) {
             socket.feed(message).await.expect("fed");

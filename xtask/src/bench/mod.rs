@@ -33,6 +33,7 @@ cargo xtask bench [OPTIONS] [CASE…]
 Echo servers run on core 1, the load generator on core 0, one server after another in each round. The figure is the
 server's CPU time per message, user and kernel, divided by that of a TCP echo on bare epoll in the same round.
 A CASE is one case, such as 16B-c1-m64, or one of the sections that --list has; without one, all sections.
+While a sample runs, little else does on this machine: as root, both programs have real-time priority.
 
   --quick           5 short rounds of Stentor and the limits, of the echo cases only: for whoever is tuning;
                     about 5 s for a case, 90 s for all, after building
