@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod cargo;
 mod counts;
+mod curl;
 mod interop;
 mod openssl;
 mod outcome;
@@ -27,7 +28,8 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   test [STEP…]                     every check, or those named (`cargo xtask test --help` lists them)
-  interop                          node `ws` and Python `websockets`, as clients and as servers, with and without TLS
+  interop                          node `ws` and Python `websockets`, as clients and as servers, with and without TLS;
+                                   curl as a client
   browser                          Chromium: the protocol, and the examples `chat` and `auth`
   autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them; CASES are
                                    patterns such as 6.*, or --all (without them: all but most of 12 and 13)

@@ -43,6 +43,11 @@ impl Peer {
         Ok(Certificates { folder })
     }
 
+    /// Our server whose hooks refuse.
+    pub(crate) fn hooks(&self) -> Result<Service> {
+        Service::start(Command::new(&self.program).arg("hooks"))
+    }
+
     /// Our client, to run the checks against a server at `address`.
     pub(crate) fn client(&self, address: &str) -> Command {
         let mut client = Command::new(&self.program);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, counts, interop, openssl, zlib};
+use crate::{autobahn, browser, cargo, counts, curl, interop, openssl, zlib};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,7 @@ pub(crate) const STEPS: &[Step] = &[
         about: "OpenSSL and curl against our server over TLS, with keys of every kind",
         run: openssl::run,
     },
+    Step { name: "interop-curl", about: "what our server's hooks refuse, as curl sees it", run: curl::run },
     Step {
         name: "browser",
         about: "Chromium: the protocol, and the examples `chat` and `auth`",

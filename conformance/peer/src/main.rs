@@ -8,6 +8,7 @@ mod checks;
 mod client;
 mod content;
 mod deflate;
+mod hooks;
 mod page;
 mod seen;
 mod server;
@@ -27,6 +28,7 @@ async fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["server"] => server::run(None).await,
         ["server", chain, key] => server::run(Some((chain, key))).await,
+        ["hooks"] => hooks::run().await,
         ["client", address] => client::run(address, None).await,
         ["client", address, roots] => client::run(address, Some(roots)).await,
         ["certificates", folder] => certificates::write(folder.as_ref()),
@@ -34,7 +36,7 @@ async fn main() -> ExitCode {
         ["deflate-client", address, smallest] => deflate::client::run(address, smallest).await,
         ["autobahn-client", url] => autobahn::run(url).await,
         _ => Err(
-            "server [CHAIN KEY] | client http[s]://ADDRESS [ROOTS] | certificates FOLDER | deflate-server | \
+            "server [CHAIN KEY] | hooks | client http[s]://ADDRESS [ROOTS] | certificates FOLDER | deflate-server | \
                   deflate-client http://ADDRESS BITS | autobahn-client ws://ADDRESS"
                 .into(),
         ),

@@ -32,9 +32,18 @@ pub struct Config {
     /// The most Close, Ping and Pong frames that a peer may send within a second; one more fails
     /// the connection with 1008. Default: 1,000.
     pub max_control_frames_per_second: u32,
+    /// The most messages that a peer may send within a second; one more fails the connection with
+    /// 1008. Default: `None`, as many as are taken.
+    pub max_messages_per_second: Option<u32>,
+    /// The most bytes of messages that a peer may send within a second; what is more fails the
+    /// connection with 1008. Default: `None`, as many as are taken.
+    pub max_bytes_per_second: Option<usize>,
     /// Once this many bytes wait to be sent, no further message is taken until some have left; so
     /// at most this much and one message are ever held. Default: 256 KiB.
     pub max_outbox_size: usize,
+    /// What becomes of a message for which there is no room, because the peer does not read.
+    /// Default: `Wait`.
+    pub slow_reader: SlowReader,
     /// Sent messages with a payload longer than this are split into fragments of this size.
     /// Default: `None`, every message is one frame.
     pub fragment_size: Option<usize>,
@@ -47,6 +56,10 @@ pub struct Config {
     /// How long the whole closing handshake may take, from the first Close frame queued to the end
     /// of the transport; then the connection is dropped. Default: 5 s.
     pub close_timeout: Duration,
+    /// How long there may be no message, either way, before the connection is closed with 3008;
+    /// when the last was sent rather than received, it may be up to twice as long. Pings and Pongs
+    /// are no messages. Default: `None`, for ever.
+    pub idle_timeout: Option<Duration>,
     /// Pings sent to a silent peer, and how long it has to answer; `None` sends none.
     /// Default: [`Keepalive::default`].
     pub keepalive: Option<Keepalive>,
@@ -64,16 +77,47 @@ impl Default for Config {
             max_fragments: 1024,
             max_empty_fragments: 16,
             max_control_frames_per_second: 1000,
+            max_messages_per_second: None,
+            max_bytes_per_second: None,
             max_outbox_size: 256 << 10,
+            slow_reader: SlowReader::Wait,
             fragment_size: None,
             assembly_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
+            idle_timeout: None,
             keepalive: Some(Keepalive::default()),
             deflate: None,
             handshake: HandshakeLimits::default(),
         }
     }
+}
+
+/// What becomes of a message when [`Config::max_outbox_size`] bytes wait already.
+///
+/// Control frames are no messages: none is ever dropped. How many messages were is told by
+/// [`Connection::dropped`](crate::Connection::dropped).
+///
+/// ```
+/// use stentor_proto::{Config, SlowReader};
+///
+/// // Prices of which only the newest are worth sending.
+/// let prices = Config { slow_reader: SlowReader::DropOldest, ..Config::default() };
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowReader {
+    /// Sending waits until some have left, at most until [`Config::write_timeout`]. What does not
+    /// wait, such as a broadcast, passes the peer over.
+    #[default]
+    Wait,
+    /// The oldest messages that wait are dropped for it, as many as need be. Those that are on
+    /// their way already, some 16 KiB, are not among them.
+    DropOldest,
+    /// It is dropped.
+    DropNewest,
+    /// The connection is closed with 1013, and what waits is dropped.
+    Close,
 }
 
 /// When a silent peer is asked for a sign of life, and when it is given up (RFC 6455 §5.5.2).

@@ -61,6 +61,12 @@ pub enum ProtocolError {
     /// More control frames than
     /// [`Config::max_control_frames_per_second`](crate::Config::max_control_frames_per_second).
     TooManyControlFrames,
+    /// More messages than
+    /// [`Config::max_messages_per_second`](crate::Config::max_messages_per_second).
+    TooManyMessages,
+    /// More bytes of messages than
+    /// [`Config::max_bytes_per_second`](crate::Config::max_bytes_per_second).
+    TooManyBytes,
     /// A message that took longer than
     /// [`Config::assembly_timeout`](crate::Config::assembly_timeout).
     MessageTooSlow,
@@ -76,6 +82,8 @@ impl ProtocolError {
             Self::TooManyFragments
             | Self::TooManyEmptyFragments
             | Self::TooManyControlFrames
+            | Self::TooManyMessages
+            | Self::TooManyBytes
             | Self::MessageTooSlow => CloseCode::POLICY_VIOLATION,
             _ => CloseCode::PROTOCOL_ERROR,
         }
@@ -110,6 +118,8 @@ impl ProtocolError {
             | Self::TooManyFragments
             | Self::TooManyEmptyFragments
             | Self::TooManyControlFrames
+            | Self::TooManyMessages
+            | Self::TooManyBytes
             | Self::MessageTooSlow => "10.4",
         }
     }
@@ -137,6 +147,8 @@ impl ProtocolError {
             Self::TooManyFragments => "too many fragments",
             Self::TooManyEmptyFragments => "too many empty fragments",
             Self::TooManyControlFrames => "too many control frames",
+            Self::TooManyMessages => "too many messages in a second",
+            Self::TooManyBytes => "too many bytes in a second",
             Self::MessageTooSlow => "message took too long",
         }
     }

@@ -169,7 +169,7 @@ pub use bytes;
 pub use http;
 
 pub use close::{CloseCode, CloseFrame, Closed, ClosedBy, MAX_REASON_LEN};
-pub use config::{Config, HandshakeLimits, Keepalive};
+pub use config::{Config, HandshakeLimits, Keepalive, SlowReader};
 pub use connection::{Connection, Failure, State, Teardown};
 pub use deflate::{Compress, Deflate, DeflateParams, ParameterError};
 pub use entropy::Entropy;

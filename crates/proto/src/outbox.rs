@@ -183,6 +183,14 @@ impl Outbox {
         *self = Self::default();
     }
 
+    /// Forgets everything that has not begun to leave, Pings and Pongs apart.
+    pub(crate) fn clear_waiting(&mut self) {
+        self.tail.clear();
+        self.sealed.truncate(usize::from(self.mid_frame));
+        self.sealed_len = self.sealed.iter().map(Sealed::len).sum();
+        self.held = 0;
+    }
+
     /// Whether small frames have no buffer to be gathered in.
     #[inline]
     pub(crate) fn wants_buffer(&self) -> bool {

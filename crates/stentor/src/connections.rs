@@ -46,8 +46,9 @@ pub struct Connections {
 pub struct Broadcast {
     /// Connections for which the message was queued.
     pub queued: usize,
-    /// Connections for which there was no room: they have
-    /// [`Config::max_outbox_size`](crate::Config::max_outbox_size) bytes to read already.
+    /// Connections that were passed over, because they have
+    /// [`Config::max_outbox_size`](crate::Config::max_outbox_size) bytes to read already. With
+    /// another [`Config::slow_reader`](crate::Config::slow_reader) than to wait there are none.
     pub skipped: usize,
 }
 
@@ -83,8 +84,9 @@ impl Connections {
         self.registry.get(id).map(|shared| ConnectionHandle { id, shared })
     }
 
-    /// Queues a message for all of them, encoded once. It waits for nobody: a connection whose
-    /// outbox is full is passed over.
+    /// Queues a message for all of them, encoded once. It waits for nobody: what becomes of it where
+    /// the outbox is full is told by [`Config::slow_reader`](crate::Config::slow_reader), and where
+    /// others would wait, the connection is passed over.
     #[allow(clippy::must_use_candidate)] // What it says may be of no interest.
     pub fn broadcast(&self, message: &Prepared) -> Broadcast {
         self.broadcast_where(message, |_| true)
@@ -205,11 +207,19 @@ impl ConnectionHandle {
         self.with(Shared::client_ip)?
     }
 
-    /// Queues a message without waiting.
+    /// How many messages were dropped because the peer does not read: see
+    /// [`WebSocket::dropped`](crate::WebSocket::dropped).
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.with(|shared| shared.with(|core| core.connection.dropped())).unwrap_or_default()
+    }
+
+    /// Queues a message without waiting. What becomes of it when there is no room is told by
+    /// [`Config::slow_reader`](crate::Config::slow_reader).
     ///
     /// # Errors
     ///
-    /// [`Misuse::OutboxFull`] when there is no room for it, [`Error::Closed`] or another reason why
+    /// [`Misuse::OutboxFull`] when there is no room for it and others would wait, [`Error::Closed`] or another reason why
     /// the connection has ended.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<()> {
         let shared = self.upgrade()?;

@@ -308,8 +308,30 @@ impl Core {
         let Some(message) = message.take() else { return Ok(true) };
         match self.connection.send_with(message, compress) {
             Ok(()) => Ok(true),
-            Err(_) => Err(self.ended()),
+            Err(misuse) => Err(self.refused(misuse)),
         }
+    }
+
+    /// Whether a message was dropped for want of room. Then whoever sends has to wait a moment: a loop
+    /// that only sends would otherwise keep the connection from writing, and never end.
+    #[inline]
+    pub(crate) fn lets_others_go(&mut self, cx: &Context<'_>) -> bool {
+        let dropped = self.connection.has_dropped();
+        if dropped {
+            self.wake_driver();
+            cx.waker().wake_by_ref();
+        }
+        dropped
+    }
+
+    /// Why a message was not taken for which there was room.
+    fn refused(&mut self, misuse: Misuse) -> Error {
+        if misuse == Misuse::OutboxFull {
+            // A reader so slow is closed, which the core does when it is told the time.
+            self.connection.handle_timeout(now());
+            self.wake_driver();
+        }
+        self.ended()
     }
 
     #[inline]
@@ -326,7 +348,7 @@ impl Core {
             return Ok(None);
         }
         self.lend_buffer();
-        self.connection.send_prepared(message).map(Some).map_err(Error::from)
+        self.connection.send_prepared(message).map(Some).map_err(|misuse| self.refused(misuse))
     }
 
     /// Fails when nothing may be sent any more.

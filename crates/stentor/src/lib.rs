@@ -105,7 +105,7 @@ pub use stentor_proto as proto;
 pub use stentor_proto::handshake::{Acceptance, OriginPolicy};
 pub use stentor_proto::{
     CloseCode, CloseFrame, Closed, ClosedBy, Compress, Config, Deflate, DeflateParams, HandshakeLimits,
-    Keepalive, Message, Misuse, Phase, Prepared, ProtocolError, State, Utf8Bytes,
+    Keepalive, Message, Misuse, Phase, Prepared, ProtocolError, SlowReader, State, Utf8Bytes,
 };
 
 pub use acceptor::Acceptor;

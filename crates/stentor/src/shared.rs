@@ -123,9 +123,25 @@ impl Shared {
 
     /// Until there is room for a message.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.with(|core| core.lets_others_go(cx)) {
+            return Poll::Pending;
+        }
         self.with(|core| {
             core.poll_change(cx, |core| core.check_open().map(|()| core.connection.has_room().then_some(())))
         })
+    }
+
+    /// Waits a moment when a message was dropped for want of room.
+    pub(crate) async fn pause(&self) {
+        let mut paused = false;
+        std::future::poll_fn(|cx| {
+            if !paused && self.with(|core| core.lets_others_go(cx)) {
+                paused = true;
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Queues a message for which there is room.
@@ -266,9 +282,14 @@ impl Future for Send<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Self { shared, message } = self.get_mut();
         let mut core = shared.lock();
-        if message.is_some() && !core.try_send(message)? {
-            let sent = core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(())));
-            ready!(sent)?;
+        if message.is_some() {
+            if !core.try_send(message)? {
+                let sent = core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(())));
+                ready!(sent)?;
+            }
+            if core.lets_others_go(cx) {
+                return Poll::Pending;
+            }
         }
         core.poll_depart(cx)
     }

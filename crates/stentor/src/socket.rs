@@ -139,7 +139,9 @@ impl WebSocket {
     /// As [`send`](Self::send).
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<()> {
         let mut message = Some(message.into());
-        std::future::poll_fn(|cx| self.shared().poll_feed(cx, &mut message)).await
+        std::future::poll_fn(|cx| self.shared().poll_feed(cx, &mut message)).await?;
+        self.shared().pause().await;
+        Ok(())
     }
 
     /// Waits until everything that was queued has been handed to the transport.
@@ -182,6 +184,7 @@ impl WebSocket {
     /// As [`send`](Self::send).
     pub async fn send_prepared(&mut self, message: &Prepared) -> Result<()> {
         std::future::poll_fn(|cx| self.shared().poll_feed_prepared(cx, message)).await?;
+        self.shared().pause().await;
         std::future::poll_fn(|cx| self.shared().poll_depart(cx)).await
     }
 
@@ -271,6 +274,13 @@ impl WebSocket {
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.shared().peer_addr
+    }
+
+    /// How many messages were dropped because the peer did not read, where
+    /// [`Config::slow_reader`](crate::Config::slow_reader) says so.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.shared().with(|core| core.connection.dropped())
     }
 
     /// The number of the connection, which no other has in the life of the process.

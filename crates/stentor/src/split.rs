@@ -68,7 +68,9 @@ impl Sender {
     /// As [`send`](Self::send).
     pub async fn feed(&self, message: impl Into<Message>) -> Result<()> {
         let mut message = Some(message.into());
-        std::future::poll_fn(|cx| self.shared.poll_feed(cx, &mut message)).await
+        std::future::poll_fn(|cx| self.shared.poll_feed(cx, &mut message)).await?;
+        self.shared.pause().await;
+        Ok(())
     }
 
     /// Sends a message like [`send`](Self::send), compressed or not, where permessage-deflate was
@@ -98,6 +100,7 @@ impl Sender {
     /// As [`send`](Self::send).
     pub async fn send_prepared(&self, message: &Prepared) -> Result<()> {
         std::future::poll_fn(|cx| self.shared.poll_feed_prepared(cx, message)).await?;
+        self.shared.pause().await;
         std::future::poll_fn(|cx| self.shared.poll_depart(cx)).await
     }
 

@@ -57,6 +57,9 @@ impl Connection {
         if self.ending.is_some() || self.inbox.is_busy() {
             return;
         }
+        if self.policies.as_ref().is_some_and(|policies| policies.counts()) {
+            return;
+        }
         let mut places = [Place::default(); BATCH];
         let mut found = 0;
         let mut end = 0;

@@ -134,6 +134,7 @@ impl Connection {
         if self.ending.as_ref().is_some_and(|ending| ending.aborted) {
             self.outbox.clear();
             self.drop_queued();
+            self.drop_backlog();
             self.blocked_since = None;
         }
     }
@@ -154,6 +155,7 @@ impl Connection {
             return self.fail(ProtocolError::MessageTooSlow, now);
         }
         self.release_idle(now);
+        self.enforce_policies(now);
         let Some(keepalive) = self.config.keepalive.filter(|_| self.ending.is_none()) else { return };
         match self.liveness.silence(keepalive, now) {
             Silence::Bearable => {}
@@ -287,7 +289,7 @@ impl Connection {
         self.inbox.clear();
     }
 
-    fn begin_closing(
+    pub(super) fn begin_closing(
         &mut self,
         code: CloseCode,
         reason: Utf8Bytes,
@@ -298,7 +300,7 @@ impl Connection {
         self.ending.insert(Box::new(Ending::new(code, reason, by, deadline)))
     }
 
-    fn push_close(&mut self, frame: CloseFrame) {
+    pub(super) fn push_close(&mut self, frame: CloseFrame) {
         let body = if frame.code == CloseCode::NO_STATUS {
             Bytes::new()
         } else {
@@ -307,11 +309,18 @@ impl Connection {
             body.put_slice(frame.reason.as_bytes());
             body.freeze()
         };
-        if !self.close_behind_queue(&body) {
-            self.push_frame(true, Opcode::Close, body);
+        if !self.close_behind_backlog(&body) {
+            self.push_close_body(body);
         }
         if let Some(ending) = &mut self.ending {
             ending.sent = Some(frame);
+        }
+    }
+
+    /// Queues the Close frame with this body, behind what is still to be compressed.
+    pub(super) fn push_close_body(&mut self, body: Bytes) {
+        if !self.close_behind_queue(&body) {
+            self.push_frame(true, Opcode::Close, body);
         }
     }
 }

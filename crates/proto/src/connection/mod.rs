@@ -10,6 +10,7 @@ mod closing;
 mod deflate;
 mod inflate;
 mod keepalive;
+mod policies;
 mod receive;
 mod send;
 mod state;
@@ -77,10 +78,12 @@ pub struct Connection {
     /// How it ends; `None` while it is open.
     ending: Option<Box<closing::Ending>>,
     /// Messages shorter than this are sent as one frame that is copied, with nothing else to be
-    /// decided: none where permessage-deflate was agreed on.
+    /// decided: none where permessage-deflate was agreed on, or a policy has to be asked.
     copied_below: usize,
     /// `None` where permessage-deflate was not agreed on.
     codec: Option<Box<deflate::Codec>>,
+    /// `None` where the configuration asks for none of them, which is usual.
+    policies: Option<Box<policies::Policies>>,
 }
 
 impl Connection {
@@ -98,9 +101,15 @@ impl Connection {
     }
 
     fn new(role: Role, config: Arc<Config>, masking: Masking, now: Instant) -> Self {
+        let policies = policies::Policies::new(&config, now);
+        let copied_below = match policies {
+            None => config.fragment_size.unwrap_or(COPY_MAX).min(COPY_MAX) + 1,
+            Some(_) => 0,
+        };
         Self {
-            copied_below: config.fragment_size.unwrap_or(COPY_MAX).min(COPY_MAX) + 1,
+            copied_below,
             role,
+            policies,
             config,
             inbox: receive::Inbox::default(),
             outbox: Outbox::default(),
@@ -206,10 +215,13 @@ impl Connection {
             bytes.clear();
             return None;
         }
-        match self.next_event(bytes, now) {
-            Ok(event) => event,
-            Err(error) => Some(self.violated(error, bytes, now)),
-        }
+        let next = match self.next_event(bytes, now) {
+            Ok(Some(Event::Message(message))) => {
+                self.count_message(message.len(), now).map(|()| Some(Event::Message(message)))
+            }
+            next => next,
+        };
+        next.unwrap_or_else(|error| Some(self.violated(error, bytes, now)))
     }
 
     #[cold]
@@ -227,8 +239,13 @@ impl Connection {
     /// to be written yet: see [`has_work`](Self::has_work).
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<impl Buf + '_> {
-        if !self.outbox.has_bytes() && self.codec.is_some() {
-            self.encode_queued();
+        if !self.outbox.has_bytes() {
+            if self.outbox.is_empty() && self.policies.is_some() {
+                self.refill();
+            }
+            if self.codec.is_some() {
+                self.encode_queued();
+            }
         }
         let masking = &mut self.masking;
         let transmit = self.outbox.transmit(|| masking.key())?;
@@ -291,7 +308,7 @@ impl Connection {
     #[must_use]
     #[inline]
     pub fn has_transmit(&self) -> bool {
-        !self.outbox.is_empty()
+        !self.outbox.is_empty() || self.has_backlog()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has to be called next, unless something else
@@ -306,9 +323,10 @@ impl Connection {
         let assembled = after(self.inbox.unfinished_since(), self.config.assembly_timeout);
         let written = after(self.blocked_since, self.config.write_timeout);
         let released = self.release_deadline();
-        match (ends, assembled, written, released) {
-            (ends, None, None, None) => ends,
-            all => [all.0, all.1, all.2, all.3].into_iter().flatten().min(),
+        let enforced = self.policies_deadline();
+        match (ends, assembled, written, released, enforced) {
+            (ends, None, None, None, None) => ends,
+            all => [all.0, all.1, all.2, all.3, all.4].into_iter().flatten().min(),
         }
     }
 }

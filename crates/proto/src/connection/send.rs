@@ -5,6 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Connection;
+use super::policies::Admission;
+use crate::config::SlowReader;
 use crate::deflate::Compress;
 use crate::error::Misuse;
 use crate::header::FrameHeader;
@@ -21,7 +23,8 @@ impl Connection {
     /// # Errors
     ///
     /// [`Misuse::NotOpen`] once a Close frame was sent or received; [`Misuse::OutboxFull`] when
-    /// [`has_room`](Self::has_room) is false.
+    /// [`has_room`](Self::has_room) is false, or when the connection is about to be closed by
+    /// [`SlowReader::Close`]: then [`handle_timeout`](Self::handle_timeout) is due.
     pub fn send(&mut self, message: Message) -> Result<(), Misuse> {
         if self.send_copy(&message) {
             return Ok(());
@@ -37,13 +40,21 @@ impl Connection {
     /// As [`send`](Self::send).
     #[inline(never)] // It is not what `send` usually does.
     pub fn send_with(&mut self, message: Message, compress: Compress) -> Result<(), Misuse> {
-        self.check_sendable()?;
+        match self.admit_sending()? {
+            Admission::Send => self.push_with(message, compress),
+            Admission::Keep => self.keep_message(message, compress),
+            Admission::Drop => {}
+        }
+        Ok(())
+    }
+
+    /// Queues a message, compressed or not.
+    pub(super) fn push_with(&mut self, message: Message, compress: Compress) {
         if self.codec.is_some() {
             self.send_by_codec(message, compress);
         } else {
             self.push_message(message);
         }
-        Ok(())
     }
 
     /// Queues a message as it is.
@@ -76,7 +87,7 @@ impl Connection {
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
     pub fn send_copy(&mut self, message: &Message) -> bool {
-        let usual = message.len() < self.copied_below && self.ending.is_none() && self.has_room();
+        let usual = message.len() < self.copied_below && self.ending.is_none() && !self.is_full();
         if usual {
             let mask = self.masking.key();
             self.outbox.push_copy(mask, message.opcode(), message.payload());
@@ -94,13 +105,21 @@ impl Connection {
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Misuse> {
-        self.check_sendable()?;
+        match self.admit_sending()? {
+            Admission::Send => self.push_any_prepared(prepared),
+            Admission::Keep => self.keep_prepared(prepared.clone()),
+            Admission::Drop => {}
+        }
+        Ok(())
+    }
+
+    /// Queues a prepared message, compressed or not.
+    pub(super) fn push_any_prepared(&mut self, prepared: &Prepared) {
         if self.codec.is_some() {
             self.send_prepared_by_codec(prepared);
         } else {
             self.push_prepared(prepared);
         }
-        Ok(())
     }
 
     /// Queues a prepared message as it is.
@@ -128,19 +147,26 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a message may be queued now: fewer than
-    /// [`Config::max_outbox_size`](crate::Config::max_outbox_size) bytes wait.
+    /// Whether a message may be sent now without waiting: fewer than
+    /// [`Config::max_outbox_size`](crate::Config::max_outbox_size) bytes wait, or
+    /// [`Config::slow_reader`](crate::Config::slow_reader) says what else becomes of it.
     #[must_use]
     #[inline]
     pub fn has_room(&self) -> bool {
-        self.outbox.len() < self.config.max_outbox_size
+        !self.is_full() || self.config.slow_reader != SlowReader::Wait
+    }
+
+    /// Whether as many bytes wait as may.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.outbox.len() >= self.config.max_outbox_size
     }
 
     /// How many bytes of messages wait to be written, headers included. A message that waits to be
     /// compressed counts as it is.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.outbox.len()
+        self.outbox.len() + self.backlog_len()
     }
 
     /// Whether the connection holds no buffer to gather small frames in, so that
@@ -160,18 +186,6 @@ impl Connection {
     /// none.
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
         self.outbox.reclaim_buffer()
-    }
-
-    #[inline]
-    fn check_sendable(&self) -> Result<(), Misuse> {
-        if self.ending.is_some() {
-            // §5.5.1: "The application MUST NOT send any more data frames after sending a Close frame."
-            return Err(Misuse::NotOpen);
-        }
-        if !self.has_room() {
-            return Err(Misuse::OutboxFull);
-        }
-        Ok(())
     }
 
     #[inline]

@@ -10,6 +10,7 @@ mod fragments;
 mod keepalive;
 mod outbox;
 mod pairs;
+mod policies;
 
 use std::time::Duration;
 

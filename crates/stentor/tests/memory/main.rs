@@ -9,6 +9,7 @@ mod kept_message;
 mod lengths;
 mod per_connection;
 mod slow_peer;
+mod slow_reader;
 
 use tokio::runtime::{Builder, Runtime};
 

@@ -170,6 +170,10 @@ fn configure(config: &mut Config, setting: &str) -> Result<(), String> {
         "max_control_frames_per_second" => {
             config.max_control_frames_per_second = value.try_into().map_err(|_| "too large")?;
         }
+        "max_bytes_per_second" => config.max_bytes_per_second = Some(value),
+        "max_messages_per_second" => {
+            config.max_messages_per_second = Some(value.try_into().map_err(|_| "too large")?);
+        }
         "fragment_size" => config.fragment_size = Some(value),
         _ => return Err(format!("unknown setting {name:?}")),
     }
@@ -312,6 +316,8 @@ fn parse_violation(word: &str) -> Result<ProtocolError, String> {
         "TooManyFragments" => ProtocolError::TooManyFragments,
         "TooManyEmptyFragments" => ProtocolError::TooManyEmptyFragments,
         "TooManyControlFrames" => ProtocolError::TooManyControlFrames,
+        "TooManyMessages" => ProtocolError::TooManyMessages,
+        "TooManyBytes" => ProtocolError::TooManyBytes,
         other => return Err(format!("unknown violation {other:?}")),
     })
 }
