@@ -215,9 +215,16 @@ impl Frame {
     /// a reserved bit or opcode, a mask that should or should not be there, a length in more bytes
     /// than it needs, a control frame that is fragmented or longer than 125 bytes.
     pub fn decode(bytes: &mut Vec<u8>, sender: Role) -> Option<Self> {
+        Self::decode_with(bytes, sender, false)
+    }
+
+    /// The same where permessage-deflate was agreed on, if `deflate`: RSV1 is then right on the
+    /// first frame of a message (RFC 7692 §6).
+    pub fn decode_with(bytes: &mut Vec<u8>, sender: Role, deflate: bool) -> Option<Self> {
         let (&first, &second) = (bytes.first()?, bytes.get(1)?);
         let (fin, rsv, opcode) = (first & 0x80 != 0, first >> 4 & 0x7, first & 0xf);
-        assert_eq!(rsv, 0, "reserved bits in {first:#x}");
+        let compressed = deflate && rsv == 0b100 && matches!(opcode, 1 | 2);
+        assert!(rsv == 0 || compressed, "reserved bits in {first:#x}");
         assert!(matches!(opcode, 0..=2 | 8..=10), "reserved opcode {opcode:#x}");
         assert_eq!(second & 0x80 != 0, sender == Role::Client, "a client masks and a server does not");
         let (length, mut at) = match second & 0x7f {
@@ -247,6 +254,7 @@ impl Frame {
         bytes.drain(..end);
         let mut decoded = frame(opcode, payload);
         decoded.fin = fin;
+        decoded.rsv = rsv;
         Some(decoded)
     }
 }

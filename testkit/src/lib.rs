@@ -7,7 +7,9 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod corpus;
+pub mod deflate;
 pub mod frame;
+pub mod inflate;
 pub mod pair;
 #[cfg(feature = "transport")]
 pub mod peer;

@@ -4,7 +4,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use stentor_proto::bytes::{Buf, BytesMut};
-use stentor_proto::{Config, Connection, Event, Message, Role};
+use stentor_proto::{Config, Connection, DeflateParams, Event, Message, Role};
 
 use crate::script::connection;
 
@@ -55,6 +55,16 @@ impl Pair {
             cut: false,
             piece: usize::MAX,
         }
+    }
+
+    /// A pair that has agreed on permessage-deflate.
+    #[must_use]
+    pub fn with_deflate(client: Config, server: Config, params: DeflateParams) -> Self {
+        let mut pair = Self::new(client, server);
+        let (client, server) = (pair.client.connection, pair.server.connection);
+        pair.client.connection = client.with_deflate(params);
+        pair.server.connection = server.with_deflate(params);
+        pair
     }
 
     /// From now on bytes arrive in pieces of this size.
@@ -140,7 +150,14 @@ impl End {
     /// Writes everything that waits, for `to` to receive; whether there was anything.
     fn carry(&mut self, to: &mut Self, piece: usize, now: Instant, lost: bool) -> bool {
         let mut any = false;
-        while let Some(mut transmit) = self.connection.poll_transmit() {
+        loop {
+            let Some(mut transmit) = self.connection.poll_transmit() else {
+                if self.connection.has_transmit() {
+                    // A long message is being compressed, with pauses.
+                    continue;
+                }
+                break;
+            };
             let len = transmit.chunk().len().min(piece);
             if !lost {
                 to.inbox.extend_from_slice(&transmit.chunk()[..len]);
@@ -153,8 +170,13 @@ impl End {
     }
 
     fn receive(&mut self, now: Instant) {
-        while let Some(event) = self.connection.receive(&mut self.inbox, now) {
-            self.events.push(event);
+        loop {
+            while let Some(event) = self.connection.receive(&mut self.inbox, now) {
+                self.events.push(event);
+            }
+            if !self.connection.has_work() || self.connection.has_transmit() {
+                break;
+            }
         }
     }
 

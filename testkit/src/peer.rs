@@ -37,12 +37,20 @@ pub struct Peer<T> {
     io: T,
     role: Role,
     inbox: Vec<u8>,
+    deflate: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
     /// Plays `role` on a connection whose opening handshake is done.
     pub fn new(role: Role, io: T) -> Self {
-        Self { io, role, inbox: Vec::new() }
+        Self { io, role, inbox: Vec::new(), deflate: false }
+    }
+
+    /// The same where permessage-deflate was agreed on: frames may come compressed.
+    #[must_use]
+    pub fn with_deflate(mut self) -> Self {
+        self.deflate = true;
+        self
     }
 
     /// A client that does the opening handshake (RFC 6455 §4.1) for `/`.
@@ -122,7 +130,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Peer<T> {
             Role::Server => Role::Client,
         };
         loop {
-            if let Some(frame) = Frame::decode(&mut self.inbox, sender) {
+            if let Some(frame) = Frame::decode_with(&mut self.inbox, sender, self.deflate) {
                 return Some(frame);
             }
             if !self.read_more().await {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use stentor_proto::bytes::{Buf, BytesMut};
 use stentor_proto::{
-    Closed, ClosedBy, Config, Connection, Entropy, Event, Message, ProtocolError, Role, State,
+    Closed, ClosedBy, Config, Connection, DeflateParams, Entropy, Event, Message, ProtocolError, Role, State,
 };
 
 use crate::frame::Frame;
@@ -79,9 +79,20 @@ impl Peer {
     #[must_use]
     pub fn of(role: Role, config: Config) -> Self {
         let now = Instant::now();
+        Self::around(connection(role, config, now), now)
+    }
+
+    /// The same, where permessage-deflate was agreed on.
+    #[must_use]
+    pub fn with_deflate(role: Role, config: Config, params: DeflateParams) -> Self {
+        let now = Instant::now();
+        Self::around(connection(role, config, now).with_deflate(params), now)
+    }
+
+    fn around(connection: Connection, now: Instant) -> Self {
         Self {
-            connection: connection(role, config, now),
-            role,
+            role: connection.role(),
+            connection,
             now,
             inbox: BytesMut::new(),
             events: VecDeque::new(),
@@ -145,7 +156,13 @@ impl Peer {
     pub fn reads(&mut self, len: usize) -> &mut Self {
         let mut left = len;
         while left > 0 {
-            let Some(mut transmit) = self.connection.poll_transmit() else { break };
+            let Some(mut transmit) = self.connection.poll_transmit() else {
+                if self.connection.has_transmit() {
+                    // A long message is being compressed, with pauses.
+                    continue;
+                }
+                break;
+            };
             let waiting = transmit.remaining();
             let chunk = transmit.chunk();
             let taken = chunk.len().min(left);
@@ -191,6 +208,12 @@ impl Peer {
     #[track_caller]
     pub fn expect_ping(&mut self, payload: impl AsRef<[u8]>) -> &mut Self {
         self.expect_event(&Event::Ping(payload.as_ref().to_vec().into()))
+    }
+
+    /// Whether the next event is a Pong.
+    #[must_use]
+    pub fn next_event_is_pong(&self) -> bool {
+        matches!(self.events.front(), Some(Event::Pong(_)))
     }
 
     /// The next event must be a Pong; its payload and round-trip time.
@@ -293,16 +316,20 @@ impl Peer {
 
     /// The next frame, if a whole one was read.
     pub fn next_frame(&mut self) -> Option<Frame> {
-        Frame::decode(&mut self.wire, self.role)
+        Frame::decode_with(&mut self.wire, self.role, self.connection.deflate().is_some())
     }
 
     fn receive(&mut self) -> &mut Self {
-        while let Some(event) = self.connection.receive(&mut self.inbox, self.now) {
-            self.events.push_back(event);
+        loop {
+            while let Some(event) = self.connection.receive(&mut self.inbox, self.now) {
+                self.events.push_back(event);
+                self.read_all();
+            }
             self.read_all();
+            if !self.reads || !self.connection.has_work() {
+                break self;
+            }
         }
-        self.read_all();
-        self
     }
 
     fn read_all(&mut self) {

@@ -27,8 +27,8 @@ cargo xtask COMMAND
   test [STEP…]                     every check, or those named (`cargo xtask test --help` lists them)
   interop                          node `ws` and Python `websockets`, as clients and as servers
   browser                          Chromium: the protocol, and two pages in the chat example
-  autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them;
-                                   CASES are patterns such as 6.* (without them: all but 12 and 13)
+  autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them; CASES are
+                                   patterns such as 6.*, or --all (without them: all but most of 12 and 13)
   bench [OPTIONS] [CASE…]          what an echo costs, beside other libraries in the same run
                                    (`cargo xtask bench --help` tells more)
   counts [--record]                instructions per message on the hot paths, beside those on record

@@ -47,12 +47,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "autobahn-server",
         about: "Autobahn|Testsuite against our server",
-        run: || autobahn::run(Role::Server, &autobahn::default_cases()),
+        run: || autobahn::run(Role::Server, &autobahn::usual_cases()),
     },
     Step {
         name: "autobahn-client",
         about: "Autobahn|Testsuite against our client",
-        run: || autobahn::run(Role::Client, &autobahn::default_cases()),
+        run: || autobahn::run(Role::Client, &autobahn::usual_cases()),
     },
 ];
 

@@ -1,12 +1,13 @@
 //! Fragments become a message: one contiguous buffer, under limits that hold before anything is
 //! stored (RFC 6455 §5.4, §10.4).
 //!
-//! A message also goes through here when it is one frame too large to wait for in the caller's
-//! buffer.
+//! A message also goes through here when it is one frame that inflates to more than a little
+//! (RFC 7692 §7.2.2).
 
 use bytes::Bytes;
 
 use crate::config::Config;
+use crate::deflate::{Decoder, Inflation, Segments, Work};
 use crate::error::ProtocolError;
 use crate::message::Message;
 use crate::opcode::Opcode;
@@ -14,6 +15,9 @@ use crate::utf8::{Utf8Bytes, Utf8Validator};
 
 /// The buffer is never grown by less than this, nor by more than doubles what has arrived.
 const MIN_GROWTH: usize = 4 << 10;
+
+/// So much is inflated before the next look at the work done.
+const INFLATE_AT_ONCE: usize = 16 << 10;
 
 /// A message under way.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(crate) struct Assembler {
     utf8: Utf8Validator,
     fragments: usize,
     empty_fragments: usize,
+    /// Of a compressed message, which is kept in segments rather than in `payload`.
+    inflating: Option<(Inflation, Segments)>,
 }
 
 impl Assembler {
@@ -34,7 +40,18 @@ impl Assembler {
             utf8: Utf8Validator::default(),
             fragments: 0,
             empty_fragments: 0,
+            inflating: None,
         }
+    }
+
+    /// Begins the compressed message whose first frame has `opcode`.
+    pub(crate) fn compressed(opcode: Opcode, inflation: Inflation) -> Self {
+        Self { inflating: Some((inflation, Segments::default())), ..Self::new(opcode) }
+    }
+
+    /// Whether this is a compressed message.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.inflating.is_some()
     }
 
     /// Admits a fragment by what its header declares.
@@ -52,8 +69,8 @@ impl Assembler {
             self.empty_fragments = 0;
         }
         // The running total, before anything is copied; it cannot overflow, because both are at
-        // most the limit.
-        if len > config.max_message_size.saturating_sub(self.payload.len()) {
+        // most the limit. What compressed bytes come to is known when they are inflated.
+        if !self.is_compressed() && len > config.max_message_size.saturating_sub(self.payload.len()) {
             return Err(ProtocolError::MessageTooLarge);
         }
         Ok(())
@@ -77,12 +94,80 @@ impl Assembler {
         Ok(())
     }
 
+    /// Takes the beginning of a compressed message that was inflated elsewhere, within the limit.
+    pub(crate) fn begin_inflated(&mut self, mut inflated: &[u8]) -> Result<(), ProtocolError> {
+        if self.text {
+            self.utf8.feed(inflated).map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        let Some((_, segments)) = &mut self.inflating else { return Ok(()) };
+        while !inflated.is_empty() {
+            let room = segments.room(inflated.len());
+            let (piece, rest) = inflated.split_at_checked(room.len()).unwrap_or_default();
+            room.copy_from_slice(piece);
+            let _ = segments.fill(piece.len());
+            inflated = rest;
+        }
+        Ok(())
+    }
+
+    /// Takes as much as `work` allows of the next piece of compressed payload, unmasked. Says how
+    /// many bytes it took; when those are not all, or more may come of them, `work` is done.
+    pub(crate) fn inflate(
+        &mut self,
+        piece: &[u8],
+        decoder: &Decoder,
+        work: &mut Work,
+        config: &Config,
+    ) -> Result<usize, ProtocolError> {
+        let Some((inflation, segments)) = &mut self.inflating else { return Ok(0) };
+        let mut rest = piece;
+        while !work.is_done() {
+            if inflation.has_ended() {
+                if rest.is_empty() {
+                    break;
+                }
+                work.spend_output(decoder.resume(inflation, segments.iter()));
+            }
+            // The limit holds while inflating, to the byte (RFC 6455 §10.4): at the limit, what
+            // follows may go on without yielding anything, and the first byte it yields is too much.
+            let left = config.max_message_size - segments.len();
+            let mut excess = [0];
+            let room = if left > 0 { segments.room(left.min(INFLATE_AT_ONCE)) } else { &mut excess };
+            let filled = room.len();
+            let step = inflation.step(rest, room)?;
+            if step.produced > left {
+                return Err(ProtocolError::MessageTooLarge);
+            }
+            let text = segments.fill(step.produced);
+            if self.text {
+                // §8.1, as early as the bytes allow.
+                self.utf8.feed(text).map_err(|_| ProtocolError::InvalidUtf8)?;
+            }
+            rest = rest.get(step.consumed..).unwrap_or_default();
+            work.spend(step);
+            if rest.is_empty() && step.produced < filled {
+                // There was room for more, so nothing is held back.
+                break;
+            }
+        }
+        Ok(piece.len() - rest.len())
+    }
+
     /// Ends the message.
-    pub(crate) fn finish(self) -> Result<Message, ProtocolError> {
+    pub(crate) fn finish(self, decoder: Option<&mut Decoder>) -> Result<Message, ProtocolError> {
+        let payload = match (self.inflating, decoder) {
+            (Some((mut inflation, segments)), Some(decoder)) => {
+                inflation.finish()?;
+                let payload = segments.join();
+                decoder.end(inflation, &payload);
+                payload
+            }
+            _ => self.payload,
+        };
         if !self.utf8.is_complete() {
             return Err(ProtocolError::InvalidUtf8);
         }
-        let payload = Bytes::from(self.payload);
+        let payload = Bytes::from(payload);
         Ok(if self.text {
             Message::Text(Utf8Bytes::from_validated(payload))
         } else {

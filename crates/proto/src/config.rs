@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::deflate::Deflate;
+
 /// The limits, deadlines and habits of a connection.
 ///
 /// Start from [`Config::default`] and change what has to be different. A connection shares its
@@ -48,6 +50,8 @@ pub struct Config {
     /// Pings sent to a silent peer, and how long it has to answer; `None` sends none.
     /// Default: [`Keepalive::default`].
     pub keepalive: Option<Keepalive>,
+    /// Whether messages may be compressed, and how; both sides have to want it. Default: `None`.
+    pub deflate: Option<Deflate>,
     /// The limits of the opening handshake.
     pub handshake: HandshakeLimits,
 }
@@ -66,6 +70,7 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
             keepalive: Some(Keepalive::default()),
+            deflate: None,
             handshake: HandshakeLimits::default(),
         }
     }
@@ -100,9 +105,12 @@ pub struct HandshakeLimits {
     pub max_headers: usize,
     /// The most bytes of the whole head; a longer one is refused with 431. Default: 20 KiB.
     pub max_head_size: usize,
-    /// How long the whole handshake may take, from the transport's beginning on; a slower client
-    /// is refused with 408. Default: 10 s.
+    /// How long the head may take, from the transport's beginning on; a slower client is refused
+    /// with 408, a slower server given up. Default: 10 s.
     pub timeout: Duration,
+    /// How long a server's own decision about a request that is in order may take; then it is
+    /// refused with 408. Default: 10 s.
+    pub authorize_timeout: Duration,
 }
 
 impl Default for HandshakeLimits {
@@ -113,6 +121,7 @@ impl Default for HandshakeLimits {
             max_headers: 100,
             max_head_size: 20 << 10,
             timeout: Duration::from_secs(10),
+            authorize_timeout: Duration::from_secs(10),
         }
     }
 }

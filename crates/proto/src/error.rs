@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::close::CloseCode;
 
-/// A rule of RFC 6455, or a limit of this endpoint, that the peer broke.
+/// A rule of RFC 6455 or RFC 7692, or a limit of this endpoint, that the peer broke.
 ///
 /// The connection has failed: a Close frame with [`close_code`](Self::close_code) is queued, and
 /// nothing that arrives later is looked at (RFC 6455 §7.1.7).
@@ -45,6 +45,10 @@ pub enum ProtocolError {
     CloseBodyTooShort,
     /// A close code that may not be sent.
     InvalidCloseCode(CloseCode),
+    /// A compressed message whose payload is not DEFLATE data, ends within a block, or refers to
+    /// bytes that were never sent or have left the window. Its close code is 1007, "invalid frame
+    /// payload data": the frames kept the rules, what they carry did not.
+    InvalidDeflate,
     /// A frame larger than [`Config::max_frame_size`](crate::Config::max_frame_size).
     FrameTooLarge,
     /// A message larger than [`Config::max_message_size`](crate::Config::max_message_size).
@@ -67,7 +71,7 @@ impl ProtocolError {
     #[must_use]
     pub const fn close_code(&self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::InvalidUtf8 | Self::InvalidDeflate => CloseCode::INVALID_PAYLOAD,
             Self::FrameTooLarge | Self::MessageTooLarge => CloseCode::TOO_BIG,
             Self::TooManyFragments
             | Self::TooManyEmptyFragments
@@ -77,7 +81,17 @@ impl ProtocolError {
         }
     }
 
-    /// The section of RFC 6455 that states the rule; for limits, §10.4, which asks for them.
+    /// The RFC that states the rule: 6455, or 7692 for compressed messages.
+    #[must_use]
+    pub const fn rfc(&self) -> u16 {
+        match self {
+            Self::InvalidDeflate => 7692,
+            _ => 6455,
+        }
+    }
+
+    /// The section of [that RFC](Self::rfc) that states the rule; for limits, §10.4 of RFC 6455,
+    /// which asks for them.
     #[must_use]
     pub const fn section(&self) -> &'static str {
         match self {
@@ -90,6 +104,7 @@ impl ProtocolError {
             Self::InvalidUtf8 => "8.1",
             Self::CloseBodyTooShort => "5.5.1",
             Self::InvalidCloseCode(_) => "7.4",
+            Self::InvalidDeflate => "7.2.2",
             Self::FrameTooLarge
             | Self::MessageTooLarge
             | Self::TooManyFragments
@@ -116,6 +131,7 @@ impl ProtocolError {
             Self::InvalidUtf8 => "invalid UTF-8",
             Self::CloseBodyTooShort => "close code cut short",
             Self::InvalidCloseCode(_) => "invalid close code",
+            Self::InvalidDeflate => "invalid compressed data",
             Self::FrameTooLarge => "frame too large",
             Self::MessageTooLarge => "message too large",
             Self::TooManyFragments => "too many fragments",
@@ -135,7 +151,7 @@ impl fmt::Display for ProtocolError {
             Self::InvalidCloseCode(code) => write!(f, " ({code})")?,
             _ => {}
         }
-        write!(f, " (RFC 6455 section {})", self.section())
+        write!(f, " (RFC {} section {})", self.rfc(), self.section())
     }
 }
 

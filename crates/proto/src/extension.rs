@@ -1,7 +1,7 @@
 //! Extensions as the opening handshake names them: offers and answers (RFC 6455 §9.1).
 //!
-//! No extension is implemented yet: a server declines every offer by answering none of them, and a
-//! client, which offers none, fails on any answer.
+//! This is their form. What Stentor offers and answers is decided in the handshake, and what their
+//! parameters mean by each extension: permessage-deflate is the only one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -99,16 +99,6 @@ impl Extension {
         }
         Ok(extensions)
     }
-
-    /// Whether a server may answer these offers so: each answer takes up an offer of its name, and
-    /// none comes twice (RFC 6455 §4.1, §9.1). What the parameters may say is the extension's own
-    /// matter.
-    pub(crate) fn answers_offers(answers: &[Self], offers: &[Self]) -> bool {
-        answers.iter().enumerate().all(|(index, answer)| {
-            offers.iter().any(|offer| offer.name() == answer.name())
-                && !answers.iter().take(index).any(|other| other.name() == answer.name())
-        })
-    }
 }
 
 impl TryFrom<Item> for Extension {
@@ -201,16 +191,6 @@ mod tests {
         assert_eq!(Extension::from_headers(&headers), Ok(parse("a, b, c; d=e")));
         headers.append(SEC_WEBSOCKET_EXTENSIONS, "é".try_into().unwrap());
         assert_eq!(Extension::from_headers(&headers), Err(ExtensionError::NotAscii));
-    }
-
-    #[test]
-    fn an_answer_takes_up_an_offer_once() {
-        let offers = parse("a; x, a, b");
-        assert!(Extension::answers_offers(&[], &offers));
-        assert!(Extension::answers_offers(&parse("b, a; y=1"), &offers));
-        assert!(!Extension::answers_offers(&parse("a, a"), &offers));
-        assert!(!Extension::answers_offers(&parse("c"), &offers));
-        assert!(!Extension::answers_offers(&parse("a"), &[]));
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //!                                  … then the masking key when M = 1
 //! ```
 
+use bytes::BufMut;
+
 use crate::error::ProtocolError;
 use crate::mask::MaskingKey;
 use crate::opcode::Opcode;
@@ -14,6 +16,9 @@ use crate::role::Role;
 
 /// The most bytes a header takes: two, a 64-bit length and a masking key.
 pub const MAX_HEADER_LEN: usize = 14;
+
+/// The reserved bit that says "compressed" where permessage-deflate was agreed on (RFC 7692 §6).
+pub(crate) const RSV1: u8 = 0b100;
 
 /// The most payload bytes of a Close, Ping or Pong frame (RFC 6455 §5.5).
 pub const MAX_CONTROL_LEN: usize = 125;
@@ -119,23 +124,27 @@ impl FrameHeader {
         Ok(Some((Self { fin, rsv, opcode, mask, payload_len }, 2 + length_len + mask_len)))
     }
 
-    /// Appends the header's bytes to `out`.
+    /// Appends the header's bytes to `out`, which has room for [`MAX_HEADER_LEN`].
+    ///
+    /// # Panics
+    ///
+    /// If `out` cannot take the bytes; a `Vec` always can.
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut impl BufMut) {
         let first = u8::from(self.fin) << 7 | (self.rsv & 0b111) << 4 | self.opcode.bits();
         let masked = u8::from(self.mask.is_some()) << 7;
         if let Ok(short @ 0..=125) = u8::try_from(self.payload_len) {
-            out.extend_from_slice(&[first, masked | short]);
+            out.put_slice(&[first, masked | short]);
         } else if let Ok(medium) = u16::try_from(self.payload_len) {
             let [high, low] = medium.to_be_bytes();
-            out.extend_from_slice(&[first, masked | 0x7e, high, low]);
+            out.put_slice(&[first, masked | 0x7e, high, low]);
         } else {
-            out.extend_from_slice(&[first, masked | 0x7f]);
-            out.extend_from_slice(&self.payload_len.to_be_bytes());
+            out.put_slice(&[first, masked | 0x7f]);
+            out.put_slice(&self.payload_len.to_be_bytes());
         }
         if let Some(MaskingKey(key)) = self.mask {
-            out.extend_from_slice(&key);
+            out.put_slice(&key);
         }
     }
 }

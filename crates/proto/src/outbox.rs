@@ -21,11 +21,13 @@ pub(crate) const COPY_MAX: usize = 8 << 10;
 /// What waits to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Pieces that are no longer appended to, oldest first.
+    /// Frames that nothing is appended to any more, oldest first.
     sealed: VecDeque<Sealed>,
-    /// How many bytes `sealed` holds.
+    /// How many bytes `sealed` holds, and `held` as well.
     sealed_len: usize,
-    /// Whether the last byte that left was inside a frame, so that no other frame may come now.
+    /// How many bytes are to come that are not encoded yet.
+    held: usize,
+    /// Whether the first of `sealed` has begun to leave, so that no other frame may come now.
     mid_frame: bool,
     /// Whole small frames, behind `sealed`.
     tail: Vec<u8>,
@@ -33,15 +35,61 @@ pub(crate) struct Outbox {
     urgent: Option<Box<Urgent>>,
 }
 
+/// One large frame, or encoded frames.
 #[derive(Debug)]
 struct Sealed {
-    bytes: Bytes,
-    /// Whether a frame ends where these bytes do; one does not between a header and its payload.
-    ends_frame: bool,
+    /// The header of the frame; empty before frames that are encoded already.
+    head: Head,
+    rest: Bytes,
+}
+
+/// The bytes of a header that have not left yet, held where they are so that they need no buffer.
+#[derive(Debug, Default)]
+struct Head {
+    bytes: [u8; MAX_HEADER_LEN],
+    begin: usize,
+    end: usize,
+}
+
+impl Head {
+    fn of(header: &FrameHeader) -> Self {
+        let mut bytes = [0; MAX_HEADER_LEN];
+        let mut room = bytes.as_mut_slice();
+        header.encode(&mut room);
+        let left = room.len();
+        Self { bytes, begin: 0, end: MAX_HEADER_LEN - left }
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.begin..self.end).unwrap_or_default()
+    }
+
+    fn advance(&mut self, len: usize) {
+        self.begin = self.end.min(self.begin + len);
+    }
+}
+
+impl Sealed {
+    fn len(&self) -> usize {
+        self.head.rest().len() + self.rest.len()
+    }
+
+    fn pieces(&self) -> [&[u8]; 2] {
+        [self.head.rest(), &self.rest]
+    }
+
+    /// Forgets up to `len` bytes and says how many those were.
+    fn advance(&mut self, len: usize) -> usize {
+        let of_head = len.min(self.head.rest().len());
+        self.head.advance(of_head);
+        let of_rest = (len - of_head).min(self.rest.len());
+        self.rest.advance(of_rest);
+        of_head + of_rest
+    }
 }
 
 impl Outbox {
-    /// The bytes that wait, Pings and Pongs apart.
+    /// The bytes that wait, those not encoded yet among them, Pings and Pongs apart.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.sealed_len + self.tail.len()
@@ -53,6 +101,29 @@ impl Outbox {
         self.len() == 0 && self.urgent.is_none()
     }
 
+    /// Whether there is anything to write now.
+    #[inline]
+    pub(crate) fn has_bytes(&self) -> bool {
+        !self.tail.is_empty() || !self.sealed.is_empty() || self.urgent.is_some()
+    }
+
+    /// Counts bytes that will be queued once they are encoded.
+    pub(crate) fn hold(&mut self, len: usize) {
+        self.held += len;
+        self.sealed_len += len;
+    }
+
+    /// They are about to be queued.
+    pub(crate) fn release(&mut self, len: usize) {
+        self.held -= len;
+        self.sealed_len -= len;
+    }
+
+    /// Whether something waits to be encoded.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.held > 0
+    }
+
     /// Queues a whole message of at most [`COPY_MAX`] bytes behind all others.
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
@@ -61,25 +132,29 @@ impl Outbox {
         append_frame(&mut self.tail, &header, payload);
     }
 
+    /// Queues a frame with at most [`COPY_MAX`] bytes of payload behind all others.
+    pub(crate) fn push_small(&mut self, header: &FrameHeader, payload: &[u8]) {
+        append_frame(&mut self.tail, header, payload);
+    }
+
     /// Queues a frame behind all others.
     pub(crate) fn push(&mut self, header: &FrameHeader, payload: Bytes) {
         if payload.len() <= COPY_MAX {
             append_frame(&mut self.tail, header, &payload);
         } else {
-            header.encode(&mut self.tail);
-            self.push_behind_header(masked(header.mask, payload));
+            self.push_large(header, payload);
         }
     }
 
     #[inline(never)]
-    fn push_behind_header(&mut self, payload: Bytes) {
-        self.seal_tail(false);
-        self.seal(payload, true);
+    fn push_large(&mut self, header: &FrameHeader, payload: Bytes) {
+        self.seal_tail();
+        self.seal(Head::of(header), masked(header.mask, payload));
     }
 
     /// Queues the head of the opening handshake: no Pong may overtake that either.
     pub(crate) fn push_head(&mut self, head: Bytes) {
-        self.seal(head, true);
+        self.seal(Head::default(), head);
         self.mid_frame = true;
     }
 
@@ -88,8 +163,8 @@ impl Outbox {
         if frames.len() <= COPY_MAX {
             self.tail.extend_from_slice(&frames);
         } else {
-            self.seal_tail(true);
-            self.seal(frames, true);
+            self.seal_tail();
+            self.seal(Head::default(), frames);
         }
     }
 
@@ -124,7 +199,7 @@ impl Outbox {
 
     /// Gives the gathering buffer away, when it is empty.
     pub(crate) fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
-        if self.sealed.is_empty() {
+        if self.sealed.is_empty() && self.sealed.capacity() > 0 {
             // An idle connection holds no memory for large messages either.
             self.sealed = VecDeque::new();
         }
@@ -137,30 +212,28 @@ impl Outbox {
         if let Some(urgent) = &mut self.urgent {
             urgent.encode(mask);
         }
-        if self.is_empty() { None } else { Some(Transmit { outbox: self }) }
+        if self.has_bytes() { Some(Transmit { outbox: self }) } else { None }
     }
 
-    fn seal(&mut self, bytes: Bytes, ends_frame: bool) {
-        self.sealed_len += bytes.len();
-        self.sealed.push_back(Sealed { bytes, ends_frame });
+    fn seal(&mut self, head: Head, rest: Bytes) {
+        let sealed = Sealed { head, rest };
+        self.sealed_len += sealed.len();
+        self.sealed.push_back(sealed);
     }
 
-    fn seal_tail(&mut self, ends_frame: bool) {
+    fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
             let tail = std::mem::take(&mut self.tail);
-            self.seal(tail.into(), ends_frame);
+            self.seal(Head::default(), tail.into());
         }
     }
 
     /// The pieces in the order they have to be written; some may be empty.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        // A frame that has begun to leave goes first, up to its end.
-        let begun = match self.sealed.iter().position(|piece| piece.ends_frame) {
-            Some(last) if self.mid_frame => last + 1,
-            _ => 0,
-        };
-        let first = self.sealed.range(..begun).map(|piece| piece.bytes.as_ref());
-        let rest = self.sealed.range(begun..).map(|piece| piece.bytes.as_ref());
+        // What has begun to leave goes first, up to its end.
+        let begun = usize::from(self.mid_frame).min(self.sealed.len());
+        let first = self.sealed.range(..begun).flat_map(Sealed::pieces);
+        let rest = self.sealed.range(begun..).flat_map(Sealed::pieces);
         first.chain([self.urgent_rest()]).chain(rest).chain([self.tail.as_slice()])
     }
 
@@ -186,14 +259,13 @@ impl Outbox {
                 return sent;
             }
             // What is left of these frames must not be cut into, so nothing may join them.
-            self.seal_tail(true);
+            self.seal_tail();
         }
-        let Some(piece) = self.sealed.front_mut() else { return 0 };
-        let sent = len.min(piece.bytes.len());
-        piece.bytes.advance(sent);
+        let Some(first) = self.sealed.front_mut() else { return 0 };
+        let sent = first.advance(len);
         self.sealed_len -= sent;
-        self.mid_frame = !(piece.bytes.is_empty() && piece.ends_frame);
-        if piece.bytes.is_empty() {
+        self.mid_frame = first.len() > 0;
+        if !self.mid_frame {
             self.sealed.pop_front();
         }
         sent
@@ -280,10 +352,14 @@ pub(crate) struct Transmit<'a> {
 
 impl Buf for Transmit<'_> {
     fn remaining(&self) -> usize {
-        self.outbox.len() + self.outbox.urgent_rest().len()
+        self.outbox.len() - self.outbox.held + self.outbox.urgent_rest().len()
     }
 
     fn chunk(&self) -> &[u8] {
+        if self.outbox.sealed.is_empty() && self.outbox.urgent.is_none() {
+            // The usual case.
+            return &self.outbox.tail;
+        }
         self.outbox.pieces().find(|piece| !piece.is_empty()).unwrap_or_default()
     }
 

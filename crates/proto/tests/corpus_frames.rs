@@ -31,10 +31,18 @@ const CUTS: [Cut; 7] = [
 
 #[test]
 fn every_case_in_every_role_and_cut() {
-    let cases = frames::load();
+    run_all(&frames::load(), 380);
+}
+
+#[test]
+fn every_compressed_case_in_every_role_and_cut() {
+    run_all(&frames::load_compressed(), 60);
+}
+
+fn run_all(cases: &[Case], at_least: usize) {
     let mut runs = 0;
     let mut failures = Vec::new();
-    for case in &cases {
+    for case in cases {
         for &role in &case.roles {
             for (cut, batches) in CUTS.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
                 runs += 1;
@@ -46,7 +54,7 @@ fn every_case_in_every_role_and_cut() {
         }
     }
     println!("{} frame cases, {runs} runs, {} failed", cases.len(), failures.len());
-    assert!(cases.len() >= 380, "only {} cases were found", cases.len());
+    assert!(cases.len() >= at_least, "only {} cases were found", cases.len());
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
@@ -64,8 +72,12 @@ struct Run {
 
 fn run(case: &Case, role: Role, cut: Cut, batches: bool) -> Result<(), String> {
     let now = Instant::now();
+    let plain = connection(role, case.config.clone(), now);
     let mut run = Run {
-        connection: connection(role, case.config.clone(), now),
+        connection: match case.deflate {
+            Some(params) => plain.with_deflate(params),
+            None => plain,
+        },
         role,
         now,
         inbox: BytesMut::new(),
@@ -104,8 +116,11 @@ impl Run {
                     self.connection.receive_messages(&mut self.inbox, self.now, &mut messages);
                     self.events.extend(messages.into_iter().map(Event::Message));
                 }
-                let Some(event) = self.connection.receive(&mut self.inbox, self.now) else { break };
-                self.events.push(event);
+                let event = self.connection.receive(&mut self.inbox, self.now);
+                if event.is_none() && !self.connection.has_work() {
+                    break;
+                }
+                self.events.extend(event);
                 self.write();
             }
         }
@@ -137,7 +152,9 @@ impl Run {
             return Err(format!("events {}\ninstead of {}", Short(&events), Short(&step.events)));
         }
         let mut frames = Vec::new();
-        while let Some(frame) = Frame::decode(&mut self.wire, self.role) {
+        while let Some(frame) =
+            Frame::decode_with(&mut self.wire, self.role, self.connection.deflate().is_some())
+        {
             frames.push(frame);
         }
         if !self.wire.is_empty() {

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
-use stentor_proto::bytes::BytesMut;
+use stentor_proto::bytes::{Buf, BytesMut};
 use stentor_proto::handshake::{
     AcceptKey, Acceptance, ClientHandshake, ClientHandshakeError, ClientRequest, HandshakeError,
     HandshakeKey, Incoming, Progress, ServerHandshake, encode_response,
@@ -16,6 +16,7 @@ use stentor_proto::handshake::{
 use stentor_proto::http::Method;
 use stentor_proto::{Config, Entropy, HandshakeLimits};
 use stentor_testkit::corpus::handshake::{Case, Expect, client_cases, server_cases};
+use stentor_testkit::deflate::terms;
 
 /// What came of a case.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ struct Outcome {
     answer: Vec<u8>,
     /// The bytes left for the connection, when it opens.
     rest: Vec<u8>,
+    /// The terms of permessage-deflate.
+    agreed: Option<String>,
 }
 
 /// Feeds `input` in pieces of `size` to a handshake. `Err` is the handshake when it wants more.
@@ -58,8 +61,21 @@ fn server(case: &Case, size: usize) -> Outcome {
     });
     let error = match done {
         Ok((Ok(Incoming::Upgrade(offer)), rest)) => {
-            let answer = offer.response_head(&Acceptance::new()).expect("nothing is added").to_vec();
-            return Outcome { expect: Expect::Open, answer, rest: rest.to_vec() };
+            let config = Arc::new(Config { deflate: case.deflate.clone(), ..Config::default() });
+            let by_hand = offer.response_head(&Acceptance::new(), &config).expect("nothing is added");
+            let params = offer.deflate(&config);
+            let mut connection =
+                offer.accept(&Acceptance::new(), config, Instant::now()).expect("nothing is added");
+            assert_eq!(connection.deflate(), params, "{case}: both ways to accept agree on the same");
+            let mut answer = connection.poll_transmit().expect("the response");
+            let answer = answer.copy_to_bytes(answer.remaining());
+            assert_eq!(answer, by_hand, "{case}: both ways to accept give the same answer");
+            return Outcome {
+                expect: Expect::Open,
+                answer: answer.to_vec(),
+                rest: rest.to_vec(),
+                agreed: params.map(terms),
+            };
         }
         Ok((Ok(Incoming::Plain(_)), _)) => HandshakeError::UpgradeRequired,
         Ok((Err(error), _)) => error,
@@ -69,6 +85,7 @@ fn server(case: &Case, size: usize) -> Outcome {
         expect: Expect::Status(error.status().as_u16(), Some(format!("{error:?}"))),
         answer: encode_response(&error.response(), &Method::GET).to_vec(),
         rest: Vec::new(),
+        agreed: None,
     }
 }
 
@@ -85,8 +102,8 @@ fn client(case: &Case, size: usize) -> Outcome {
     let mut request = ClientRequest::new("ws://example.com/chat".parse().unwrap());
     request.subprotocols.clone_from(&case.offers);
     request.subprotocol_optional = case.optional;
-    let handshake =
-        ClientHandshake::new(&request, Box::new(SampleNonce), Arc::new(Config::default())).unwrap();
+    let config = Config { deflate: case.deflate.clone(), ..Config::default() };
+    let handshake = ClientHandshake::new(&request, Box::new(SampleNonce), Arc::new(config)).unwrap();
 
     let accept = AcceptKey::from(&HandshakeKey::generate(&mut SampleNonce));
     let now = Instant::now();
@@ -97,15 +114,15 @@ fn client(case: &Case, size: usize) -> Outcome {
             Err(error) => Progress::Done(Err(error)),
         }
     });
-    let (expect, rest) = match done {
-        Ok((Ok(_), rest)) => (Expect::Open, rest.to_vec()),
+    let (expect, rest, agreed) = match done {
+        Ok((Ok((connection, _)), rest)) => (Expect::Open, rest.to_vec(), connection.deflate().map(terms)),
         Ok((Err(error), _)) => match error.response() {
-            Some(response) => (Expect::Status(response.status().as_u16(), None), Vec::new()),
-            None => (Expect::Fail(format!("{error:?}")), Vec::new()),
+            Some(response) => (Expect::Status(response.status().as_u16(), None), Vec::new(), None),
+            None => (Expect::Fail(format!("{error:?}")), Vec::new(), None),
         },
-        Err(_) => (Expect::Fail(format!("{:?}", ClientHandshakeError::UnexpectedEof)), Vec::new()),
+        Err(_) => (Expect::Fail(format!("{:?}", ClientHandshakeError::UnexpectedEof)), Vec::new(), None),
     };
-    Outcome { expect, answer: Vec::new(), rest }
+    Outcome { expect, answer: Vec::new(), rest, agreed }
 }
 
 /// Says what is not as the case expects it. A rule may name more than the case does: its details.
@@ -129,6 +146,14 @@ fn verdict(case: &Case, outcome: &Outcome) -> Result<(), String> {
         if !found.into_iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v == value) {
             return Err(format!("no {name}: {value} in {answer:?}"));
         }
+    }
+    let mut names = answer.lines().filter_map(|line| Some(line.split_once(": ")?.0));
+    if let Some(name) = names.find(|name| case.absent.iter().any(|absent| absent.eq_ignore_ascii_case(name)))
+    {
+        return Err(format!("{name} in {answer:?}"));
+    }
+    if case.agreed != outcome.agreed {
+        return Err(format!("agreed on {:?}", outcome.agreed));
     }
     Ok(())
 }

@@ -2,21 +2,26 @@
 //! panic, and how it is cut must make no difference.
 
 // A test may panic: that is how it fails.
-#![allow(clippy::indexing_slicing)]
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use stentor_proto::bytes::BytesMut;
-use stentor_proto::handshake::{ClientHandshake, ClientRequest, Progress, ServerHandshake};
-use stentor_proto::{Config, Entropy, HandshakeLimits};
+use stentor_proto::handshake::{
+    Acceptance, ClientHandshake, ClientRequest, Incoming, Progress, ServerHandshake,
+};
+use stentor_proto::{Config, Deflate, Entropy, HandshakeLimits};
 
 const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://example.com\r\n\
-    Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: x; y=\"z\"\r\nContent-Length: 0\r\n\r\n";
+    Sec-WebSocket-Protocol: a, b\r\nContent-Length: 0\r\nSec-WebSocket-Extensions: x; y=\"z\", permessage-deflate; \
+    server_max_window_bits=\"10\"; client_max_window_bits, permessage-deflate; client_no_context_takeover\r\n\r\n";
 
 const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: a\r\n\r\n";
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: a\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; server_max_window_bits=10; \
+    client_max_window_bits=\"9\"\r\n\r\n";
 
 /// One byte of each kind that heads tell apart.
 const BYTES: &[u8] = b"\0\t\n\r \"#%,-/0:;=Aa\\\x7f\x80\xff";
@@ -52,6 +57,11 @@ fn feed<H>(
 fn server(handshake: ServerHandshake, bytes: &mut BytesMut) -> Result<ServerHandshake, String> {
     match handshake.receive(bytes) {
         Ok(Progress::NeedMore(handshake)) => Ok(handshake),
+        Ok(Progress::Done(Incoming::Upgrade(offer))) => {
+            let config = Config { deflate: Some(Deflate::default()), ..Config::default() };
+            let answer = offer.response_head(&Acceptance::new(), &config).expect("nothing is added");
+            Err(format!("{offer:?} {} {:?}", answer.escape_ascii(), offer.deflate(&config)))
+        }
         Ok(Progress::Done(incoming)) => Err(format!("{incoming:?}")),
         Err(error) => Err(format!("{error:?}")),
     }
@@ -60,7 +70,7 @@ fn server(handshake: ServerHandshake, bytes: &mut BytesMut) -> Result<ServerHand
 fn client(handshake: ClientHandshake, bytes: &mut BytesMut) -> Result<ClientHandshake, String> {
     match handshake.receive(bytes, Instant::now()) {
         Ok(Progress::NeedMore(handshake)) => Ok(handshake),
-        Ok(Progress::Done((_, response))) => Err(format!("{response:?}")),
+        Ok(Progress::Done((connection, response))) => Err(format!("{response:?} {:?}", connection.deflate())),
         Err(error) => Err(format!("{error:?}")),
     }
 }
@@ -97,9 +107,10 @@ fn a_response_with_any_byte_replaced() {
         }
     }
 
-    let config = Arc::new(Config::default());
+    let deflate = Deflate { server_context_takeover: false, ..Deflate::default() };
+    let config = Arc::new(Config { deflate: Some(deflate), ..Config::default() });
     let request = ClientRequest::new("ws://example.com/".parse().unwrap()).subprotocol("a");
     let handshake = || ClientHandshake::new(&request, Box::new(SampleNonce), Arc::clone(&config)).unwrap();
     let outcomes = run(RESPONSE, handshake, client);
-    assert!(outcomes > 15, "only {outcomes} outcomes");
+    assert!(outcomes > 150, "only {outcomes} outcomes");
 }

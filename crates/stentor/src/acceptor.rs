@@ -2,28 +2,24 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode};
-use stentor_proto::handshake::{
-    HandshakeError, Incoming, OriginPolicy, Progress, ServerHandshake, error_response,
-};
+use bytes::Bytes;
+use http::{Request, Response};
+use stentor_proto::handshake::{Acceptance, OriginPolicy};
 use stentor_proto::{Config, Versions};
 
-use crate::error::{HandshakeFailure, Result};
-use crate::handler::{BoxError, HandlerOutput, Panicked, catch_panic};
-use crate::handshake;
-use crate::shared::{HandlerFailure, drive};
-use crate::slot::Slot;
+use crate::connections::Connections;
+use crate::error::Result;
+use crate::forwarded::TrustedProxies;
+use crate::handler::{BoxError, HandlerOutput};
+use crate::rejection::Rejection;
+use crate::request::UpgradeRequest;
+use crate::settings::Settings;
+use crate::shutdown::Shutdown;
 use crate::socket::WebSocket;
 use crate::transport::{Io, Transport};
 use crate::upgrade::Upgrade;
-
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
-type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 
 /// A server's settings without its listener: turns byte streams into connections.
 ///
@@ -48,32 +44,90 @@ type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct Acceptor {
-    config: Arc<Config>,
-    subprotocols: Arc<[String]>,
-    versions: Versions,
-    origins: Arc<OriginPolicy>,
-    http: Option<HttpHook>,
-    on_error: Option<ErrorHook>,
+    settings: Settings,
 }
 
 impl Acceptor {
     /// The default settings: safe limits, no subprotocol, browsers' pages of the same origin only.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            config: Arc::default(),
-            subprotocols: Arc::new([]),
-            versions: Versions::default(),
-            origins: Arc::default(),
-            http: None,
-            on_error: None,
-        }
+        Self { settings: Settings::new() }
+    }
+
+    /// The settings alone.
+    pub(crate) fn into_settings(self) -> Settings {
+        self.settings
+    }
+
+    /// Reads the opening handshake of a connection from `peer`.
+    pub(crate) async fn accept_from(
+        &self,
+        transport: Transport,
+        peer: Option<SocketAddr>,
+    ) -> Result<Option<Upgrade>> {
+        self.settings.open(transport, peer, None).await
+    }
+
+    /// The switch that takes a server down.
+    pub(crate) fn shutdown(&self) -> Shutdown {
+        self.settings.shutdown.clone()
+    }
+
+    /// The open connections, of this acceptor and its clones.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.settings.connections.clone()
     }
 
     /// Sets the limits, deadlines and habits of the connections.
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
+        self.settings.config = config.into();
+        self
+    }
+
+    /// Sets the hook that decides who is let in, and with which context. It is asked about every
+    /// request that is in order and comes from an accepted origin, before anything is answered.
+    ///
+    /// What it returns becomes the context of the connection: see [`WebSocket::context`]. A
+    /// [`Rejection`] is answered as it says. A hook that takes longer than
+    /// [`HandshakeLimits::authorize_timeout`](crate::HandshakeLimits::authorize_timeout) is dropped
+    /// and the client answered 408; one that panics is answered 500.
+    ///
+    /// ```
+    /// use stentor::http::StatusCode;
+    /// use stentor::{Acceptor, Client, Rejection, UpgradeRequest, WebSocket};
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// async fn authorize(request: UpgradeRequest) -> Result<User, Rejection> {
+    ///     match request.cookie("session") {
+    ///         Some("1234") => Ok(User("ann".into())),
+    ///         _ => Err(Rejection::new(StatusCode::FORBIDDEN, "log in first")),
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let acceptor = Acceptor::new().authorize(authorize);
+    /// let greet = async |mut socket: WebSocket| {
+    ///     let User(name) = socket.context().cloned().expect("nobody else is let in");
+    ///     socket.send(format!("hello {name}")).await
+    /// };
+    /// let (server_io, client_io) = tokio::io::duplex(1024);
+    /// tokio::spawn(async move { acceptor.serve_connection(server_io, greet).await });
+    /// let error = Client::new().connect_over("ws://in.memory/", client_io).await.unwrap_err();
+    /// assert_eq!(error.status(), Some(StatusCode::FORBIDDEN));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn authorize<F, T, R>(mut self, hook: impl Fn(UpgradeRequest) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<T, R>> + Send + 'static,
+        T: Clone + Send + Sync + 'static,
+        R: Into<Rejection>,
+    {
+        self.settings.hooks.set_authorize(hook);
         self
     }
 
@@ -81,21 +135,88 @@ impl Acceptor {
     /// chosen; when it offers none of them, none is.
     #[must_use]
     pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self.settings.hooks.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the hook that chooses the subprotocol, in place of a fixed order. What it chooses must
+    /// be one of those that the client offers (RFC 6455 §4.2.2); otherwise the client is answered
+    /// 500.
+    ///
+    /// ```
+    /// use stentor::{Acceptor, UpgradeRequest};
+    ///
+    /// /// The client's favourite of its `chat` protocols.
+    /// fn choose(request: &UpgradeRequest) -> Option<String> {
+    ///     let mut offered = request.offer().subprotocols();
+    ///     offered.find(|name| name.starts_with("chat.")).map(str::to_owned)
+    /// }
+    /// let acceptor = Acceptor::new().choose_subprotocol(choose).require_subprotocol();
+    /// ```
+    #[must_use]
+    pub fn choose_subprotocol(
+        mut self,
+        hook: impl Fn(&UpgradeRequest) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.hooks.subprotocol = Some(Arc::new(hook));
+        self
+    }
+
+    /// Refuses with 400 a client that offers no subprotocol that is spoken, or none at all. By
+    /// default it is accepted without one, and fails by itself if it insists (RFC 6455 §4.1).
+    #[must_use]
+    pub fn require_subprotocol(mut self) -> Self {
+        self.settings.hooks.subprotocol_required = true;
+        self
+    }
+
+    /// Sets the hook that edits the response before it accepts: headers such as `Set-Cookie`, any
+    /// number of each, and the subprotocol chosen. It sees the context from the authorize hook.
+    ///
+    /// ```
+    /// use stentor::http::{HeaderValue, header::SET_COOKIE};
+    /// use stentor::{Acceptance, Acceptor, UpgradeRequest};
+    ///
+    /// let acceptor = Acceptor::new().edit_response(|_: &UpgradeRequest, response: &mut Acceptance| {
+    ///     response.headers.append(SET_COOKIE, HeaderValue::from_static("seen=1; HttpOnly"));
+    ///     response.headers.append(SET_COOKIE, HeaderValue::from_static("theme=dark"));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn edit_response(
+        mut self,
+        hook: impl Fn(&UpgradeRequest, &mut Acceptance) + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.hooks.response = Some(Arc::new(hook));
+        self
+    }
+
+    /// Trusts these proxies to tell whom they speak for. By default nobody is trusted.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.settings.proxies = Some(Arc::new(proxies));
+        self
+    }
+
+    /// Keeps the target of each request for [`WebSocket::uri`]: 120 bytes and its length for each
+    /// connection. By default it is forgotten with the rest of the request.
+    #[must_use]
+    pub fn keep_uri(mut self) -> Self {
+        self.settings.keep_uri = true;
         self
     }
 
     /// Sets the protocol versions accepted; version 13 only by default.
     #[must_use]
     pub fn versions(mut self, versions: Versions) -> Self {
-        self.versions = versions;
+        self.settings.versions = versions;
         self
     }
 
     /// Sets the origins whose pages may connect from a browser; the server's own only by default.
     #[must_use]
     pub fn origins(mut self, policy: OriginPolicy) -> Self {
-        self.origins = Arc::new(policy);
+        self.settings.origins = Arc::new(policy);
         self
     }
 
@@ -106,7 +227,7 @@ impl Acceptor {
     where
         F: Future<Output = Response<Bytes>> + Send + 'static,
     {
-        self.http = Some(Arc::new(move |request| Box::pin(hook(request))));
+        self.settings.http = Some(Arc::new(move |request| Box::pin(hook(request))));
         self
     }
 
@@ -114,7 +235,7 @@ impl Acceptor {
     /// nobody is.
     #[must_use]
     pub fn on_error(mut self, hook: impl Fn(Option<SocketAddr>, BoxError) + Send + Sync + 'static) -> Self {
-        self.on_error = Some(Arc::new(hook));
+        self.settings.on_error = Some(Arc::new(hook));
         self
     }
 
@@ -137,8 +258,19 @@ impl Acceptor {
         F: Future<Output: HandlerOutput>,
     {
         let transport = Transport::Boxed(Box::new(io));
-        self.serve_transport(transport, None, async |upgrade: Upgrade| accept_for(upgrade, handler).await)
-            .await
+        // Boxed, so that what the handshake needs is given back when it is over.
+        match Box::pin(self.settings.open(transport, None, None)).await {
+            Ok(None) => {}
+            Ok(Some(upgrade)) => {
+                let handler = async |upgrade: Upgrade| accept_for(upgrade, handler).await;
+                self.settings.serve_upgrade(upgrade, handler).await;
+            }
+            Err(error) => {
+                self.settings.report(None, error.to_string().into());
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Reads the opening handshake from a byte stream; `None` when it was a plain HTTP request,
@@ -152,112 +284,7 @@ impl Acceptor {
     ///
     /// Dropping the future drops the connection.
     pub async fn accept(&self, io: impl Io) -> Result<Option<Upgrade>> {
-        self.accept_transport(Transport::Boxed(Box::new(io)), None).await
-    }
-
-    /// Serves one connection, telling the hook what goes wrong.
-    pub(crate) async fn serve_transport<H, F>(
-        &self,
-        transport: Transport,
-        peer_addr: Option<SocketAddr>,
-        handler: H,
-    ) -> Result<()>
-    where
-        H: FnOnce(Upgrade) -> F,
-        F: Future<Output: HandlerOutput>,
-    {
-        // Boxed, so that what the handshake needs is given back when it is over.
-        let mut upgrade = match Box::pin(self.accept_transport(transport, peer_addr)).await {
-            Ok(Some(upgrade)) => upgrade,
-            Ok(None) => return Ok(()),
-            Err(error) => {
-                let told = error.to_string();
-                self.report(peer_addr, told.into());
-                return Err(error);
-            }
-        };
-        let slot = Arc::new(Slot::new());
-        upgrade.driven_through(&slot);
-        // Boxed as well, so that it is held once, however often the futures around it are moved.
-        let handler = Box::pin(async move { handler(upgrade).await.into_result() });
-        match drive(&slot, handler).await {
-            Ok(()) => {}
-            Err(HandlerFailure::Error(error)) => self.report(peer_addr, error),
-            Err(HandlerFailure::Panic) => self.report(peer_addr, "the handler panicked".into()),
-        }
-        Ok(())
-    }
-
-    /// Reads the opening handshake within its deadline and refuses what is none.
-    pub(crate) async fn accept_transport(
-        &self,
-        mut transport: Transport,
-        peer_addr: Option<SocketAddr>,
-    ) -> Result<Option<Upgrade>> {
-        let mut inbound = BytesMut::new();
-        let deadline = self.config.handshake.timeout;
-        let incoming =
-            match tokio::time::timeout(deadline, self.read_request(&mut transport, &mut inbound)).await {
-                Ok(Ok(Ok(incoming))) => incoming,
-                Ok(Ok(Err(error))) => return self.refuse(transport, error).await,
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => return self.refuse(transport, HandshakeError::TimedOut).await,
-            };
-        let offer = match (incoming, &self.http) {
-            (Incoming::Upgrade(offer), _) => offer,
-            (Incoming::Plain(_), None) => {
-                return self.refuse(transport, HandshakeError::UpgradeRequired).await;
-            }
-            (Incoming::Plain(request), Some(hook)) => {
-                let method = request.method().clone();
-                let response = catch_panic(async { hook(request).await }).await.unwrap_or_else(|Panicked| {
-                    self.report(peer_addr, "the HTTP hook panicked".into());
-                    error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
-                });
-                handshake::answer(transport, &response, &method, self.config.write_timeout).await?;
-                return Ok(None);
-            }
-        };
-        let subprotocol =
-            self.subprotocols.iter().find(|ours| offer.subprotocols().any(|theirs| theirs == *ours));
-        let upgrade = Upgrade::new(offer, transport, inbound, peer_addr, Arc::clone(&self.config));
-        Ok(Some(match subprotocol {
-            Some(name) => upgrade.subprotocol(name),
-            None => upgrade,
-        }))
-    }
-
-    async fn read_request(
-        &self,
-        transport: &mut Transport,
-        inbound: &mut BytesMut,
-    ) -> std::io::Result<Result<Incoming, HandshakeError>> {
-        let mut handshake = ServerHandshake::new(self.config.handshake)
-            .versions(self.versions)
-            .origins(Arc::clone(&self.origins));
-        loop {
-            if handshake::read(transport, inbound).await? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
-            match handshake.receive(inbound) {
-                Ok(Progress::NeedMore(more)) => handshake = more,
-                Ok(Progress::Done(incoming)) => return Ok(Ok(incoming)),
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-    }
-
-    async fn refuse<T>(&self, transport: Transport, error: HandshakeError) -> Result<T> {
-        // The method is unknown or not to be trusted; a body does no harm even to HEAD, because
-        // the connection ends behind it.
-        handshake::answer(transport, &error.response(), &Method::GET, self.config.write_timeout).await?;
-        Err(HandshakeFailure::Offer(error).into())
-    }
-
-    fn report(&self, peer_addr: Option<SocketAddr>, error: BoxError) {
-        if let Some(hook) = &self.on_error {
-            hook(peer_addr, error);
-        }
+        self.accept_from(Transport::Boxed(Box::new(io)), None).await
     }
 }
 
@@ -280,8 +307,9 @@ impl Default for Acceptor {
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor")
-            .field("config", &self.config)
-            .field("subprotocols", &self.subprotocols)
+            .field("config", &self.settings.config)
+            .field("origins", &self.settings.origins)
+            .field("subprotocols", &self.settings.hooks.subprotocols)
             .finish_non_exhaustive()
     }
 }

@@ -11,9 +11,9 @@ use stentor_proto::Message;
 
 /// The size of the blocks that bytes are read into.
 ///
-/// A received message of up to 16 KiB is a slice of such a block, so a message that is kept pins at
+/// A received frame that fits is a slice of such a block, so a message that is kept pins at
 /// most this much. Larger ones have buffers of their own.
-pub(crate) const READ_BLOCK: usize = 32 << 10;
+pub(crate) const READ_BLOCK: usize = 64 << 10;
 
 /// What is left of a block is used while it is at least this much.
 pub(crate) const MIN_READ: usize = 4 << 10;

@@ -217,6 +217,8 @@ impl Client {
             transport,
             inbound,
             subprotocol: subprotocol.and_then(|name| name.to_str().ok()).map(Into::into),
+            about: None,
+            registry: None,
         };
         Ok(WebSocket::new(Shared::new(opened, false)))
     }

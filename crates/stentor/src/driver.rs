@@ -1,8 +1,8 @@
 //! The drive loop: the only file that knows both a transport and a [`Connection`].
 //!
 //! One *turn* writes what is queued, reads what there is room for and keeps the deadlines; reading
-//! never waits for a blocked write, nor writing for a silent peer. Who takes the turns is one of
-//! two:
+//! never waits for a blocked write, nor writing for a silent peer. What compresses or inflates a
+//! long message ends the turn half-way, and goes on in the next. Who takes the turns is one of two:
 //!
 //! - *driven*: a task beside the handles does, the connection's own on a server, and one that
 //!   [`split`](crate::WebSocket::split) starts on a client. The handles only queue and take, and
@@ -11,11 +11,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bytes::BytesMut;
-use stentor_proto::{CloseCode, Connection, Event, Failure, Message, Misuse, Prepared, Teardown};
+use bytes::{BufMut as _, BytesMut};
+use stentor_proto::{CloseCode, CloseFrame, Connection, Event, Failure, Message, Misuse, Prepared, Teardown};
 
 use crate::buffers;
 use crate::error::{Error, Result};
@@ -31,6 +32,13 @@ const READ_AHEAD: usize = 32 << 10;
 /// neither the deadlines nor the other tasks of the thread.
 const READS: usize = 64;
 
+/// While nothing more arrives, the beginning of a frame moves out of its block when it is not larger
+/// than this, so that a peer who stops there does not hold the block.
+const OWN_MAX: usize = 8 << 10;
+
+/// A buffer for a large frame has room for so many times what has arrived, at most.
+const MAX_GROWTH: usize = 16;
+
 /// A connection, its transport, and who waits for what.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; together they are no state machine.
@@ -39,6 +47,8 @@ pub(crate) struct Core {
     transport: Transport,
     /// What was read and is not decoded; holds no block while it is empty and the peer silent.
     inbound: BytesMut,
+    /// `inbound` is no block but a buffer of its own, with the beginning of a frame.
+    own: bool,
     /// The time at the beginning of the last turn.
     now: Instant,
     /// Messages taken ahead of a reader, and what they count for.
@@ -64,6 +74,10 @@ pub(crate) struct Core {
     pub(crate) handles: usize,
     /// Nobody will read any more, so messages are dropped.
     pub(crate) discarding: bool,
+    /// What to close with as soon as the reader waits and nothing is there for it.
+    farewell: Option<Arc<CloseFrame>>,
+    /// The task is to end, whatever the handler does.
+    pub(crate) killed: bool,
 }
 
 /// Who takes the turns.
@@ -92,6 +106,7 @@ impl Core {
             connection,
             transport,
             inbound,
+            own: false,
             now: now(),
             ahead: VecDeque::new(),
             ahead_size: 0,
@@ -107,6 +122,8 @@ impl Core {
             driver,
             handles: 1,
             discarding: false,
+            farewell: None,
+            killed: false,
         }
     }
 
@@ -361,6 +378,21 @@ impl Core {
         }
     }
 
+    /// Closes the connection as soon as its reader waits for a message and none has arrived, so that
+    /// what has arrived is still answered.
+    pub(crate) fn retire(&mut self, farewell: Arc<CloseFrame>) {
+        self.farewell = Some(farewell);
+        self.wake_driver();
+    }
+
+    fn take_leave(&mut self, cx: &mut Context<'_>) {
+        if let Some(farewell) = self.farewell.take() {
+            // What cannot be sent is refused when it is chosen.
+            let _ = self.close(farewell.code, farewell.reason.as_str());
+            self.write(cx);
+        }
+    }
+
     /// From now on messages are dropped.
     pub(crate) fn discard(&mut self) {
         self.discarding = true;
@@ -374,7 +406,9 @@ impl Core {
             return false;
         }
         self.now = now();
-        if self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now) {
+        if self.timer.may_be_due(self.now)
+            && self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now)
+        {
             // A task that comes late must not hold that against the peer: what has arrived
             // meanwhile is a sign of life, too.
             self.catch_up(cx);
@@ -387,7 +421,7 @@ impl Core {
             if !waited_for {
                 self.read_ahead();
             }
-            self.write(cx);
+            let unwritten = self.write(cx);
             if self.tear_down(cx) {
                 break false;
             }
@@ -397,7 +431,13 @@ impl Core {
                 }
                 continue;
             }
-            if self.ahead_size >= READ_AHEAD {
+            let is_full = self.ahead_size >= READ_AHEAD;
+            let is_inflating = self.connection.is_inflating();
+            if unwritten || (is_inflating && !is_full) {
+                // The rest of a long message, once the other tasks of the thread had their turn.
+                cx.waker().wake_by_ref();
+            }
+            if is_full || is_inflating {
                 break false;
             }
             if reads.next().is_none() {
@@ -406,10 +446,19 @@ impl Core {
             }
             match self.read(cx) {
                 Poll::Ready(()) if waited_for && self.wake_reader() => break true,
-                Poll::Ready(()) => {}
-                Poll::Pending => break false,
+                Poll::Ready(()) if !unwritten => {}
+                Poll::Ready(()) => break false,
+                Poll::Pending => {
+                    if waited_for {
+                        self.take_leave(cx);
+                    }
+                    break false;
+                }
             }
         };
+        if self.connection.is_inflating() && matches!(self.reader, Reader::Task(_)) {
+            self.wake_reader();
+        }
         if let Some(deadline) = self.connection.poll_timeout().filter(|_| !self.is_gone()) {
             self.timer.arm(cx, deadline, self.now);
         }
@@ -421,7 +470,7 @@ impl Core {
         for _ in 0..READS {
             self.read_ahead();
             let enough = self.ahead_size >= READ_AHEAD || self.pong_first || self.is_over();
-            if enough || self.read(cx).is_pending() {
+            if enough || self.connection.is_inflating() || self.read(cx).is_pending() {
                 break;
             }
         }
@@ -435,7 +484,7 @@ impl Core {
     /// Decodes a batch of messages or, when none is next, something else. Says whether there was
     /// anything.
     fn decode(&mut self) -> bool {
-        if self.pong_first || self.inbound.is_empty() {
+        if self.pong_first || (self.inbound.is_empty() && !self.connection.is_inflating()) {
             return false;
         }
         if self.ahead.capacity() == 0 {
@@ -476,8 +525,8 @@ impl Core {
         if self.eof {
             return Poll::Pending;
         }
-        self.make_room();
-        match self.transport.poll_read(cx, &mut self.inbound) {
+        let limit = self.make_room();
+        match self.transport.poll_read(cx, &mut (&mut self.inbound).limit(limit)) {
             Poll::Pending => {
                 self.give_back();
                 return Poll::Pending;
@@ -493,42 +542,91 @@ impl Core {
         Poll::Ready(())
     }
 
-    /// Holds no block in which there is nothing.
+    /// Holds no block in which there is little or nothing.
     #[inline]
     pub(crate) fn give_back(&mut self) {
         if self.inbound.is_empty() {
-            buffers::give_read(std::mem::take(&mut self.inbound));
+            let block = std::mem::take(&mut self.inbound);
+            if !std::mem::take(&mut self.own) {
+                buffers::give_read(block);
+            }
+        } else if !self.own && self.inbound.len() <= OWN_MAX {
+            let begun = BytesMut::from(&self.inbound[..]);
+            let mut block = std::mem::replace(&mut self.inbound, begun);
+            block.clear();
+            buffers::give_read(block);
+            self.own = true;
         }
     }
 
-    fn make_room(&mut self) {
+    /// Makes room to read into, and says how much may be read at most.
+    fn make_room(&mut self) -> usize {
+        let missing = self.connection.missing();
+        if self.inbound.len() + missing > buffers::READ_BLOCK {
+            self.make_large(missing);
+            return missing;
+        }
+        if std::mem::take(&mut self.own) {
+            let begun = std::mem::replace(&mut self.inbound, buffers::take_read());
+            // Of a block that messages share, less may be left.
+            if self.inbound.capacity() < begun.len() + buffers::MIN_READ {
+                self.inbound = BytesMut::with_capacity(buffers::READ_BLOCK);
+            }
+            self.inbound.extend_from_slice(&begun);
+            return usize::MAX;
+        }
         if self.inbound.capacity() == 0 {
             self.inbound = buffers::take_read();
-            return;
+            return usize::MAX;
         }
         let room = self.inbound.capacity() - self.inbound.len();
         if (self.inbound.is_empty() || room < buffers::MIN_READ) && !buffers::has_room(&mut self.inbound) {
             // Messages still share the block, and a frame begun at its end goes on in another.
-            let capacity = buffers::READ_BLOCK.max(self.inbound.len() * 2);
+            let begun = std::mem::replace(&mut self.inbound, BytesMut::with_capacity(buffers::READ_BLOCK));
+            self.inbound.extend_from_slice(&begun);
+        }
+        usize::MAX
+    }
+
+    /// Makes room for a frame that fits no block, in a buffer of its own, which becomes its message.
+    /// That grows with what has arrived, not with what the header has declared.
+    fn make_large(&mut self, missing: usize) {
+        let len = self.inbound.len();
+        let room = self.inbound.capacity() - len;
+        if room >= buffers::MIN_READ.min(missing) {
+            return;
+        }
+        let capacity = (len + missing).min(len.max(buffers::READ_BLOCK) * MAX_GROWTH);
+        if self.own {
+            self.inbound.reserve(capacity - len);
+        } else {
             let begun = std::mem::replace(&mut self.inbound, BytesMut::with_capacity(capacity));
             self.inbound.extend_from_slice(&begun);
+            self.own = true;
         }
     }
 
-    /// Writes everything that the transport takes.
-    fn write(&mut self, cx: &mut Context<'_>) {
-        let (had_room, was_flushed) = (self.connection.has_room(), self.is_flushed());
-        loop {
+    /// Writes everything that the transport takes, and says whether more is to be compressed first.
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_flushed() && self.connection.wants_buffer() {
+            return false;
+        }
+        let had_room = self.connection.has_room();
+        let mut is_blocked = false;
+        while !is_blocked {
             let written = match self.connection.poll_transmit() {
                 Some(mut bytes) => self.transport.poll_write(cx, &mut bytes),
                 None => break,
             };
             match written {
                 Poll::Ready(Ok(_)) => self.unflushed = true,
-                Poll::Ready(Err(error)) => return self.fail(error),
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return false;
+                }
                 Poll::Pending => {
                     self.connection.transmit_blocked(self.now);
-                    break;
+                    is_blocked = true;
                 }
             }
         }
@@ -543,13 +641,17 @@ impl Core {
                         self.connection.transmit_unblocked();
                     }
                 }
-                Poll::Ready(Err(error)) => return self.fail(error),
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return false;
+                }
                 Poll::Pending => self.connection.transmit_blocked(self.now),
             }
         }
-        if (!had_room && self.connection.has_room()) || (!was_flushed && self.is_flushed()) {
+        if (!had_room && self.connection.has_room()) || self.is_flushed() {
             self.wake_waiters();
         }
+        !is_blocked && self.connection.has_transmit()
     }
 
     /// Does with the transport what the connection asks for, and says whether it is gone.

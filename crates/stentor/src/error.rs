@@ -6,6 +6,8 @@ use std::io;
 use stentor_proto::handshake::{AcceptError, ClientHandshakeError, ClientRequestError, HandshakeError};
 use stentor_proto::{CloseCode, Closed, Misuse, Phase, ProtocolError};
 
+use crate::rejection::Rejection;
+
 /// A `Result` whose error is this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -51,6 +53,8 @@ pub enum HandshakeFailure {
     Accept(AcceptError),
     /// As a server: the client's request broke a rule of RFC 6455 §4.2.1, and was answered so.
     Offer(HandshakeError),
+    /// As a server: a hook refused the client, or failed, and it was answered so.
+    Rejected(Rejection),
 }
 
 impl Error {
@@ -71,6 +75,7 @@ impl Error {
             Self::Handshake(failure) => match &**failure {
                 HandshakeFailure::Refused(response) => Some(response.status()),
                 HandshakeFailure::Offer(error) => Some(error.status()),
+                HandshakeFailure::Rejected(rejection) => Some(rejection.status()),
                 _ => None,
             },
             _ => None,
@@ -100,6 +105,7 @@ impl fmt::Display for HandshakeFailure {
             Self::Uri(error) => error.fmt(f),
             Self::Accept(error) => error.fmt(f),
             Self::Offer(error) => error.fmt(f),
+            Self::Rejected(rejection) => write!(f, "rejected with {rejection}"),
         }
     }
 }
@@ -125,6 +131,7 @@ impl std::error::Error for HandshakeFailure {
             Self::Uri(error) => Some(error),
             Self::Accept(error) => Some(error),
             Self::Offer(error) => Some(error),
+            Self::Rejected(rejection) => Some(rejection),
         }
     }
 }

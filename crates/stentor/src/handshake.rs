@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use stentor_proto::Phase;
 use stentor_proto::handshake::encode_response;
 
@@ -20,6 +20,24 @@ pub(crate) async fn read(transport: &mut Transport, bytes: &mut BytesMut) -> io:
         bytes.reserve(1024);
     }
     std::future::poll_fn(|cx| transport.poll_read(cx, bytes)).await
+}
+
+/// Reads exactly `len` bytes behind those that are there.
+pub(crate) async fn read_exact(
+    transport: &mut Transport,
+    bytes: &mut BytesMut,
+    len: usize,
+) -> io::Result<()> {
+    let end = bytes.len() + len;
+    bytes.reserve(len);
+    while bytes.len() < end {
+        let missing = end - bytes.len();
+        let mut room = (&mut *bytes).limit(missing);
+        if std::future::poll_fn(|cx| transport.poll_read(cx, &mut room)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
 /// Writes all of `bytes`.
@@ -50,7 +68,8 @@ pub(crate) async fn answer(
     // Dropping a socket that holds unread bytes resets it, which can destroy the answer before the
     // peer has read it. So what it still sends is read and thrown away, for a while.
     let _ = tokio::time::timeout(LINGER, async {
-        let mut waste = BytesMut::with_capacity(4096);
+        // Small, because thousands may be refused at the same time.
+        let mut waste = BytesMut::with_capacity(512);
         while read(&mut transport, &mut waste).await.is_ok_and(|len| len > 0) {
             waste.clear();
         }

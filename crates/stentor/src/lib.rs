@@ -46,44 +46,69 @@
 //! # Memory
 //!
 //! A connection holds a read or write buffer only while there is something in it: the buffers of a
-//! thread are shared by its connections. A received message of up to 16 KiB is a slice of the block
-//! it was read into, so a message that is *kept* pins at most 32 KiB; who keeps many small ones for
+//! thread are shared by its connections. A received message of up to 64 KiB is a slice of the block
+//! it was read into, so a message that is *kept* pins at most 64 KiB; who keeps many small ones for
 //! long copies them (`Message::from(message.as_bytes())`). Larger messages have a buffer of their
-//! own, as large as what has arrived, never as large as what a header promises.
+//! own, which grows with what has arrived, not with what a header promises.
 //!
 //! The protocol without I/O is [`proto`].
 
+mod about;
 mod acceptor;
 mod buffers;
 mod client;
+mod connections;
 mod driver;
 mod entropy;
 mod error;
+mod forwarded;
 mod handler;
 mod handshake;
+mod hooks;
+mod id;
 mod intake;
+mod limits;
+mod listener;
+mod opening;
+mod proxy_protocol;
+mod race;
+mod registry;
+mod rejection;
+mod request;
 mod server;
+mod service;
+mod settings;
 mod shared;
+mod shutdown;
 mod slot;
 mod socket;
 mod split;
 mod timer;
 mod transport;
 mod upgrade;
+mod workers;
 
 pub use http;
 pub use stentor_proto as proto;
-pub use stentor_proto::handshake::OriginPolicy;
+pub use stentor_proto::handshake::{Acceptance, OriginPolicy};
 pub use stentor_proto::{
-    CloseCode, CloseFrame, Closed, ClosedBy, Config, Keepalive, Message, Misuse, Phase, Prepared,
-    ProtocolError, State, Utf8Bytes,
+    CloseCode, CloseFrame, Closed, ClosedBy, Config, Deflate, DeflateParams, HandshakeLimits, Keepalive,
+    Message, Misuse, Phase, Prepared, ProtocolError, State, Utf8Bytes,
 };
 
 pub use acceptor::Acceptor;
 pub use client::{Client, connect};
+pub use connections::{Broadcast, ConnectionHandle, Connections};
 pub use error::{Error, HandshakeFailure, Result};
+pub use forwarded::{ForwardedHeader, InvalidNetwork, TrustedProxies};
 pub use handler::{BoxError, HandlerOutput};
+pub use id::ConnectionId;
+pub use limits::Limits;
+pub use listener::Listener;
+pub use rejection::Rejection;
+pub use request::UpgradeRequest;
 pub use server::Server;
+pub use shutdown::{Drain, Drained, Shutdown};
 pub use socket::WebSocket;
 pub use split::{Receiver, Sender};
 pub use transport::Io;

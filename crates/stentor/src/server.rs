@@ -1,27 +1,30 @@
-//! A listener and the tasks of its connections.
+//! A server: what it listens on, its settings, and how it serves.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind::NotFound};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use stentor_proto::handshake::OriginPolicy;
+use stentor_proto::handshake::{Acceptance, OriginPolicy};
 use stentor_proto::{Config, Versions};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio::sync::Semaphore;
+use tokio::net::ToSocketAddrs;
 
 use crate::acceptor::{Acceptor, accept_for};
+use crate::connections::Connections;
 use crate::error::Result;
+use crate::forwarded::TrustedProxies;
 use crate::handler::{BoxError, HandlerOutput};
+use crate::limits::Limits;
+use crate::listener::{self, Listener};
+use crate::rejection::Rejection;
+use crate::request::UpgradeRequest;
+use crate::service::{Filter, Service};
+use crate::shutdown::Shutdown;
 use crate::socket::WebSocket;
-use crate::transport::Transport;
 use crate::upgrade::Upgrade;
-
-/// How long to wait before accepting again when the process has run out of something.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use crate::workers;
 
 /// A WebSocket server.
 ///
@@ -41,9 +44,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// }
 /// ```
 pub struct Server {
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     acceptor: Acceptor,
-    max_connections: usize,
+    limits: Limits,
+    filter: Option<Filter>,
+    workers: usize,
 }
 
 impl Server {
@@ -57,29 +62,98 @@ impl Server {
     ///
     /// Safe.
     pub async fn bind(addr: impl ToSocketAddrs) -> Result<Self> {
-        Ok(Self::from_listener(TcpListener::bind(addr).await?))
+        Ok(Self::from_listener(Listener::bind(addr).await?))
     }
 
     /// Takes over a listener.
     #[must_use]
-    pub fn from_listener(listener: TcpListener) -> Self {
-        Self { listener, acceptor: Acceptor::new(), max_connections: 65_536 }
+    pub fn from_listener(listener: impl Into<Listener>) -> Self {
+        let listeners = vec![listener.into()];
+        Self { listeners, acceptor: Acceptor::new(), limits: Limits::default(), filter: None, workers: 0 }
     }
 
-    /// The address listened on.
+    /// Listens on one more: see [`Listener`] for what there is.
+    #[must_use]
+    pub fn listen_on(mut self, listener: impl Into<Listener>) -> Self {
+        self.listeners.push(listener.into());
+        self
+    }
+
+    /// The address that the first listener listens on.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) when the operating system does not say.
+    /// As [`Listener::local_addr`].
     pub fn local_addr(&self) -> Result<SocketAddr> {
-        Ok(self.listener.local_addr()?)
+        self.listeners.first().map_or_else(|| Err(io::Error::from(NotFound).into()), Listener::local_addr)
     }
 
-    /// Sets how many connections, handshakes included, there may be at once; further ones wait in
-    /// the operating system's queue. Default: 65,536.
+    /// What it listens on.
     #[must_use]
-    pub fn max_connections(mut self, max: usize) -> Self {
-        self.max_connections = max;
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The open connections: to look at, to close, to send to all of them.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.acceptor.connections()
+    }
+
+    /// The switch that takes the server down.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.acceptor.shutdown()
+    }
+
+    /// Sets how many connections and opening handshakes there may be at once.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the hook that decides by the address of the peer who may connect at all, before anything
+    /// is read. Whoever may not is dropped without an answer. It is not asked about peers without
+    /// an address, as on a unix socket; one that panics lets nobody in.
+    ///
+    /// ```no_run
+    /// use std::net::SocketAddr;
+    /// use stentor::Server;
+    ///
+    /// # async fn example(banned: Vec<std::net::IpAddr>) -> stentor::Result<()> {
+    /// let server = Server::bind("127.0.0.1:8080").await?;
+    /// let server = server.accept_filter(move |peer: SocketAddr| !banned.contains(&peer.ip()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn accept_filter(mut self, filter: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.filter = Some(Arc::new(filter));
+        self
+    }
+
+    /// Serves in so many threads of their own, each with a current-thread runtime: no connection
+    /// ever moves to another thread. By default everything runs in the runtime that
+    /// [`serve`](Self::serve) is called in, and 0 means the same.
+    ///
+    /// Each thread has its own socket on an address of
+    /// [`Listener::bind_reuse_port`](crate::Listener::bind_reuse_port); any other listener is shared
+    /// by all of them.
+    ///
+    /// ```no_run
+    /// use stentor::{Listener, Server, WebSocket};
+    ///
+    /// # async fn example() -> stentor::Result<()> {
+    /// let cores = std::thread::available_parallelism()?.get();
+    /// let listener = Listener::bind_reuse_port(([127, 0, 0, 1], 8080).into())?;
+    /// let server = Server::from_listener(listener).workers(cores);
+    /// server.serve(async |mut socket: WebSocket| socket.send("hello").await).await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn workers(mut self, threads: usize) -> Self {
+        self.workers = threads;
         self
     }
 
@@ -90,10 +164,83 @@ impl Server {
         self
     }
 
+    /// Sets the hook that decides who is let in, and with which context: see
+    /// [`Acceptor::authorize`].
+    ///
+    /// ```no_run
+    /// use stentor::http::StatusCode;
+    /// use stentor::{Rejection, Server, UpgradeRequest, WebSocket};
+    ///
+    /// # async fn example() -> stentor::Result<()> {
+    /// let server = Server::bind("127.0.0.1:8080").await?.authorize(async |request: UpgradeRequest| {
+    ///     let name = request.cookie("name").map(str::to_owned);
+    ///     name.ok_or(Rejection::new(StatusCode::FORBIDDEN, "log in first"))
+    /// });
+    /// server
+    ///     .serve(async |mut socket: WebSocket| {
+    ///         let name = socket.context::<String>().cloned().unwrap_or_default();
+    ///         socket.send(format!("hello {name}")).await
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn authorize<F, T, R>(mut self, hook: impl Fn(UpgradeRequest) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<T, R>> + Send + 'static,
+        T: Clone + Send + Sync + 'static,
+        R: Into<Rejection>,
+    {
+        self.acceptor = self.acceptor.authorize(hook);
+        self
+    }
+
     /// Sets the subprotocols spoken: see [`Acceptor::subprotocols`].
     #[must_use]
     pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.acceptor = self.acceptor.subprotocols(names);
+        self
+    }
+
+    /// Sets the hook that chooses the subprotocol: see [`Acceptor::choose_subprotocol`].
+    #[must_use]
+    pub fn choose_subprotocol(
+        mut self,
+        hook: impl Fn(&UpgradeRequest) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.acceptor = self.acceptor.choose_subprotocol(hook);
+        self
+    }
+
+    /// Refuses clients with whom there is no subprotocol in common: see
+    /// [`Acceptor::require_subprotocol`].
+    #[must_use]
+    pub fn require_subprotocol(mut self) -> Self {
+        self.acceptor = self.acceptor.require_subprotocol();
+        self
+    }
+
+    /// Sets the hook that edits the response before it accepts: see [`Acceptor::edit_response`].
+    #[must_use]
+    pub fn edit_response(
+        mut self,
+        hook: impl Fn(&UpgradeRequest, &mut Acceptance) + Send + Sync + 'static,
+    ) -> Self {
+        self.acceptor = self.acceptor.edit_response(hook);
+        self
+    }
+
+    /// Trusts these proxies to tell whom they speak for: see [`TrustedProxies`].
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.acceptor = self.acceptor.trusted_proxies(proxies);
+        self
+    }
+
+    /// Keeps the target of each request for [`WebSocket::uri`]: see [`Acceptor::keep_uri`].
+    #[must_use]
+    pub fn keep_uri(mut self) -> Self {
+        self.acceptor = self.acceptor.keep_uri();
         self
     }
 
@@ -128,15 +275,15 @@ impl Server {
         self
     }
 
-    /// Accepts connections for ever and runs `handler` for each, in a task of its own that also
-    /// drives the connection.
+    /// Accepts connections until the server is [shut down](Self::shutdown), and runs `handler` for
+    /// each, in a task of its own that also drives the connection.
     ///
     /// A handler that fails or panics closes its own connection with 1011 and disturbs no other.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`](crate::Error::Io) when the listener breaks. A connection that cannot be
-    /// accepted, or a process out of descriptors, is no such error.
+    /// [`Error::Io`](crate::Error::Io) when a listener breaks, or a thread cannot be started. A
+    /// connection that cannot be accepted, or a process out of descriptors, is no such error.
     ///
     /// # Cancel safety
     ///
@@ -169,19 +316,11 @@ impl Server {
         H: Fn(Upgrade) -> F + Send + Sync + 'static,
         F: Future<Output: HandlerOutput> + Send + 'static,
     {
-        let shared = Arc::new((self.acceptor, handler));
-        let room = Arc::new(Semaphore::new(self.max_connections.min(Semaphore::MAX_PERMITS)));
-        loop {
-            // The semaphore is never closed.
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
-            let (tcp, peer) = accept(&self.listener).await?;
-            let shared = Arc::clone(&shared);
-            tokio::spawn(async move {
-                let (acceptor, handler) = &*shared;
-                // What went wrong was told to the hook.
-                let _ = acceptor.serve_transport(tcp, Some(peer), handler).await;
-                drop(permit);
-            });
+        let Self { listeners, acceptor, limits, filter, workers } = self;
+        let service = Service::new(acceptor.into_settings(), limits, filter, handler);
+        match workers {
+            0 => service.serve(listeners).await,
+            threads => workers::serve(&service, listeners, threads).await,
         }
     }
 
@@ -189,7 +328,9 @@ impl Server {
     /// `None` when it was a plain HTTP request, which has been answered.
     ///
     /// The whole handshake takes place within the call, so that a slow client holds up the next;
-    /// and the connection is driven by the calls on it. [`serve`](Self::serve) has neither drawback.
+    /// the connection is driven by the calls on it; and neither the [`Limits`] nor the
+    /// [accept filter](Self::accept_filter) apply. [`serve`](Self::serve) has none of these
+    /// drawbacks.
     ///
     /// # Errors
     ///
@@ -199,47 +340,18 @@ impl Server {
     ///
     /// Dropping the future drops the connection it is about to accept.
     pub async fn accept(&self) -> Result<Option<Upgrade>> {
-        let (tcp, peer) = accept(&self.listener).await?;
-        self.acceptor.accept_transport(tcp, Some(peer)).await
+        let (transport, peer) = listener::accept(&self.listeners, || {}).await?;
+        self.acceptor.accept_from(transport, peer).await
     }
-}
-
-/// The next connection that can be accepted.
-async fn accept(listener: &TcpListener) -> io::Result<(Transport, SocketAddr)> {
-    loop {
-        match listener.accept().await {
-            Ok((tcp, peer)) => return Ok((prepare(tcp), peer)),
-            Err(error) if is_about_one_connection(&error) => {}
-            Err(error) if is_about_the_listener(&error) => return Err(error),
-            // Out of descriptors or memory: others have to end first.
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-        }
-    }
-}
-
-fn prepare(tcp: TcpStream) -> Transport {
-    // Small messages are not held back for fuller segments: what a handler sends at once leaves in
-    // one write anyway. A socket that cannot do this is already broken and will say so.
-    let _ = tcp.set_nodelay(true);
-    Transport::Tcp(tcp)
-}
-
-fn is_about_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-fn is_about_the_listener(error: &io::Error) -> bool {
-    use io::ErrorKind::{InvalidInput, NotConnected, Unsupported};
-    matches!(error.kind(), InvalidInput | NotConnected | Unsupported)
 }
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("listener", &self.listener)
+            .field("listeners", &self.listeners)
             .field("acceptor", &self.acceptor)
-            .field("max_connections", &self.max_connections)
-            .finish()
+            .field("limits", &self.limits)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
     }
 }

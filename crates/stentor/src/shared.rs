@@ -1,6 +1,6 @@
 //! What the handles of one connection share with whoever drives it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +8,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use stentor_proto::{CloseCode, Connection, Failure, Message, Misuse, Prepared};
+use stentor_proto::{CloseCode, CloseFrame, Connection, Failure, Message, Misuse, Prepared};
 use tokio::runtime::Handle;
 
+use crate::about::About;
 use crate::driver::{Core, now};
 use crate::error::{Error, Result};
 use crate::handler::BoxError;
+use crate::id::ConnectionId;
+use crate::registry::Registry;
 use crate::slot::Slot;
 use crate::transport::Transport;
 
@@ -26,6 +29,10 @@ pub(crate) struct Shared {
     core: Mutex<Core>,
     pub(crate) peer_addr: Option<SocketAddr>,
     pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) id: ConnectionId,
+    pub(crate) about: Option<Box<About>>,
+    /// Where the connection is listed as long as anything is left of it.
+    registry: Option<Arc<Registry<Shared>>>,
     /// Where a self-driven connection finishes its closing when it is dropped.
     runtime: Option<Handle>,
 }
@@ -38,18 +45,33 @@ pub(crate) struct Opened {
     pub(crate) inbound: BytesMut,
     pub(crate) peer_addr: Option<SocketAddr>,
     pub(crate) subprotocol: Option<Box<str>>,
+    pub(crate) about: Option<Box<About>>,
+    pub(crate) registry: Option<Arc<Registry<Shared>>>,
 }
 
 impl Shared {
     /// A connection with one handle, which a task drives or the handle itself.
     pub(crate) fn new(opened: Opened, driven: bool) -> Arc<Self> {
         let core = Core::new(opened.connection, opened.transport, opened.inbound, driven);
-        Arc::new(Self {
+        let shared = Arc::new(Self {
             core: Mutex::new(core),
             peer_addr: opened.peer_addr,
             subprotocol: opened.subprotocol,
+            id: ConnectionId::next(),
+            about: opened.about,
+            registry: opened.registry,
             runtime: if driven { None } else { Handle::try_current().ok() },
-        })
+        });
+        if let Some(registry) = &shared.registry {
+            registry.insert(shared.id, Arc::downgrade(&shared));
+        }
+        shared
+    }
+
+    /// The client's address: the peer's, or the one that a trusted proxy has told.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        let forwarded = self.about.as_ref().and_then(|about| about.forwarded);
+        forwarded.or_else(|| self.peer_addr.map(|peer| peer.ip().to_canonical()))
     }
 
     /// Uses the connection's state. Nobody else can meanwhile, and no call waits inside.
@@ -163,6 +185,30 @@ impl Shared {
         }
     }
 
+    /// Sees to it that what somebody without a handle has queued or decided is carried out.
+    pub(crate) fn nudge(self: &Arc<Self>) {
+        self.hand_over();
+        self.with(|core| core.wake_driver());
+    }
+
+    /// Closes the connection as soon as its handler waits and nothing is there for it.
+    pub(crate) fn retire(self: &Arc<Self>, farewell: &Arc<CloseFrame>) {
+        self.hand_over();
+        self.with(|core| core.retire(Arc::clone(farewell)));
+    }
+
+    /// Ends the connection at once, and its task with the handler.
+    pub(crate) fn kill(&self) {
+        self.with(|core| {
+            if core.is_driven() {
+                core.killed = true;
+                core.wake_driver();
+            } else {
+                core.abandon();
+            }
+        });
+    }
+
     /// One handle more.
     pub(crate) fn add_handle(&self) {
         self.with(|core| core.handles += 1);
@@ -181,6 +227,15 @@ impl Shared {
         if to_finish {
             self.hand_over();
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(registry) = &self.registry else { return };
+        let core = self.core.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let connection = &core.connection;
+        registry.leave(self.id, connection.closed().is_some() && connection.failure().is_none());
     }
 }
 
@@ -227,9 +282,15 @@ where
     let mut handler = Some(handler);
     let mut result = None;
     std::future::poll_fn(move |cx| {
-        for _ in 0..TURNS {
+        for round in 0..TURNS {
             match slot.get() {
-                Some(shared) => shared.with(|core| core.begin_turn(cx)),
+                Some(shared) => shared.with(|core| {
+                    if round == 0 {
+                        // What has arrived is there before the handler looks, so that it looks once.
+                        core.turn(cx);
+                    }
+                    core.begin_turn(cx);
+                }),
                 None => slot.wait(cx),
             }
             if let Some(running) = &mut handler {
@@ -246,12 +307,15 @@ where
             let Some(shared) = opened else {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             };
-            let (again, over) = shared.with(|core| {
+            let (again, over, killed) = shared.with(|core| {
                 core.end_turn();
                 close_abandoned(core, result.as_ref());
                 let again = core.turn(cx);
-                (again, core.is_gone() && core.handles == 0)
+                (again, core.is_gone() && core.handles == 0, core.killed)
             });
+            if killed {
+                return Poll::Ready(result.take().unwrap_or(Ok(())));
+            }
             if over && result.is_some() {
                 return result.take().map_or(Poll::Pending, Poll::Ready);
             }

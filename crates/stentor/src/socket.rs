@@ -1,7 +1,8 @@
 //! One connection in one hand: receive, send, ping, close, split.
 
+use std::any::Any;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,9 +11,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
-use stentor_proto::{CloseCode, CloseFrame, Closed, Connection, Message, Prepared, State};
+use http::Uri;
+use stentor_proto::{CloseCode, CloseFrame, Closed, Connection, DeflateParams, Message, Prepared, State};
 
 use crate::error::{Error, Result};
+use crate::id::ConnectionId;
 use crate::intake::Intake;
 use crate::shared::{Opened, Shared};
 use crate::split::{Receiver, Sender};
@@ -76,7 +79,15 @@ impl WebSocket {
     /// ```
     pub fn from_connection(connection: Connection, io: impl Io, received: BytesMut) -> Self {
         let transport = Transport::Boxed(Box::new(io));
-        let opened = Opened { connection, transport, inbound: received, peer_addr: None, subprotocol: None };
+        let opened = Opened {
+            connection,
+            transport,
+            inbound: received,
+            peer_addr: None,
+            subprotocol: None,
+            about: None,
+            registry: None,
+        };
         Self::new(Shared::new(opened, false))
     }
 
@@ -232,10 +243,43 @@ impl WebSocket {
         self.shared().subprotocol.as_deref()
     }
 
+    /// The terms on which messages are compressed, if that was agreed on (RFC 7692 §7.1).
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.shared().with(|core| core.connection.deflate())
+    }
+
     /// The address of the peer's end of the TCP connection; `None` over other byte streams.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.shared().peer_addr
+    }
+
+    /// The number of the connection, which no other has in the life of the process.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.shared().id
+    }
+
+    /// On a server, the client's address: the peer's, or the one told by a
+    /// [trusted proxy](crate::TrustedProxies). `None` where neither is known.
+    #[must_use]
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.shared().client_ip()
+    }
+
+    /// On a server, what its [authorize hook](crate::Server::authorize) has returned for this
+    /// connection, when its type is `T`.
+    #[must_use]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.shared().about.as_ref()?.context.get()
+    }
+
+    /// On a server that [keeps it](crate::Server::keep_uri), the target of the request, with its
+    /// query.
+    #[must_use]
+    pub fn uri(&self) -> Option<&Uri> {
+        self.shared().about.as_ref()?.uri.as_ref()
     }
 
     /// The last round-trip time measured by a Ping and its Pong.

@@ -17,6 +17,11 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
+    /// Whether a deadline that it was armed for may have come.
+    pub(crate) fn may_be_due(&self, now: Instant) -> bool {
+        self.sleep.as_ref().is_none_or(|sleep| sleep.deadline().into_std() <= now)
+    }
+
     /// Makes sure that the task is woken at `deadline`, or some time before.
     pub(crate) fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) {
         let deadline = tokio::time::Instant::from_std(deadline);

@@ -1,7 +1,8 @@
 //! A client that asks to be upgraded: look at its request, then accept or reject it.
 
+use std::any::Any;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -9,10 +10,14 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use stentor_proto::Config;
 use stentor_proto::handshake::{Acceptance, Offer, error_response};
 
+use crate::about::About;
+use crate::connections::Connections;
 use crate::driver::now;
 use crate::error::{HandshakeFailure, Result};
 use crate::handshake;
+use crate::request::{UpgradeRequest, context_of};
 use crate::shared::{Opened, Shared};
+use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
 use crate::transport::Transport;
@@ -44,14 +49,21 @@ pub struct Upgrade {
 }
 
 struct Inner {
-    offer: Offer,
+    request: UpgradeRequest,
     client: Unanswered,
     inbound: BytesMut,
-    peer_addr: Option<SocketAddr>,
-    config: Arc<Config>,
     acceptance: Acceptance,
+    terms: Terms,
     /// Where to put the connection when a task waits for it to drive it.
     slot: Option<Arc<Slot<Arc<Shared>>>>,
+}
+
+/// What a connection has from its server.
+pub(crate) struct Terms {
+    pub(crate) config: Arc<Config>,
+    pub(crate) keep_uri: bool,
+    pub(crate) connections: Connections,
+    pub(crate) shutdown: Shutdown,
 }
 
 /// A client that waits for its answer, and gets one even if it is forgotten.
@@ -75,15 +87,14 @@ impl Drop for Unanswered {
 
 impl Upgrade {
     pub(crate) fn new(
-        offer: Offer,
+        request: UpgradeRequest,
         transport: Transport,
         inbound: BytesMut,
-        peer_addr: Option<SocketAddr>,
-        config: Arc<Config>,
+        acceptance: Acceptance,
+        terms: Terms,
     ) -> Self {
         let client = Unanswered(transport);
-        let acceptance = Acceptance::new();
-        Self { inner: Box::new(Inner { offer, client, inbound, peer_addr, config, acceptance, slot: None }) }
+        Self { inner: Box::new(Inner { request, client, inbound, acceptance, terms, slot: None }) }
     }
 
     /// The connection, once accepted, is driven by a task that looks for it in `slot`.
@@ -94,19 +105,46 @@ impl Upgrade {
     /// The handshake as the client sent it: request, subprotocols, extensions, origin.
     #[must_use]
     pub fn offer(&self) -> &Offer {
-        &self.inner.offer
+        self.inner.request.offer()
     }
 
     /// The whole request: URI with query, headers, cookies.
     #[must_use]
     pub fn request(&self) -> &http::Request<()> {
-        self.offer().request()
+        self.inner.request.request()
     }
 
-    /// The address of the client's end of the TCP connection; `None` over other byte streams.
+    /// The value of the first cookie of this name: see [`UpgradeRequest::cookie`].
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        self.inner.request.cookie(name)
+    }
+
+    /// The other end of the TCP connection; `None` over other byte streams.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.inner.peer_addr
+        self.inner.request.peer_addr()
+    }
+
+    /// The client's address: the peer's, or the one told by a
+    /// [trusted proxy](crate::TrustedProxies).
+    #[must_use]
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.inner.request.client_ip()
+    }
+
+    /// What the authorize hook has returned, when its type is `T`.
+    #[must_use]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.inner.request.context()
+    }
+
+    /// Gives the connection a context, which [`WebSocket::context`] will show; one of the same type is
+    /// replaced.
+    #[must_use]
+    pub fn insert_context<T: Clone + Any + Send + Sync>(mut self, context: T) -> Self {
+        self.inner.request.extend_context(context_of(context));
+        self
     }
 
     /// Chooses the subprotocol, in place of the server's own choice; it must be one of those
@@ -127,7 +165,7 @@ impl Upgrade {
     /// Uses `config` for this connection, in place of the server's.
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.inner.config = config.into();
+        self.inner.terms.config = config.into();
         self
     }
 
@@ -153,7 +191,7 @@ impl Upgrade {
     }
 
     /// Rejects with an HTTP response, and ends the connection. `Connection: close` and the length
-    /// are added.
+    /// are added. A [`Rejection`](crate::Rejection) becomes such a response by `into()`.
     ///
     /// # Errors
     ///
@@ -164,32 +202,39 @@ impl Upgrade {
     ///
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
-        let Inner { offer, mut client, config, .. } = *self.inner;
+        let Inner { request, mut client, terms, .. } = *self.inner;
         let transport = client.take();
-        let method = offer.request().method();
-        handshake::answer(transport, &response, method, config.write_timeout).await
+        let method = request.request().method();
+        handshake::answer(transport, &response, method, terms.config.write_timeout).await
     }
 }
 
 /// Opens the connection, with the answer as the first that leaves.
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
-    let Inner { offer, mut client, inbound, peer_addr, config, acceptance, slot } = *inner;
+    let Inner { request, mut client, inbound, acceptance, terms, slot } = *inner;
+    let Terms { config, keep_uri, connections, shutdown } = terms;
+    let (offer, source, context) = request.into_parts();
+    let about = About::new(context, keep_uri.then(|| offer.request().uri()), source);
     let connection = offer.accept(&acceptance, config, now()).map_err(HandshakeFailure::Accept)?;
     let opened = Opened {
         connection,
         transport: client.take(),
         inbound,
-        peer_addr,
+        peer_addr: source.peer,
         subprotocol: acceptance.subprotocol.map(String::into_boxed_str),
+        about,
+        registry: Some(Arc::clone(connections.registry())),
     };
-    Ok(WebSocket::new(match slot {
+    let shared = match slot {
         Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
         None => Shared::new(opened, false),
-    }))
+    };
+    shutdown.late_comer(&shared);
+    Ok(WebSocket::new(shared))
 }
 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upgrade").field("peer_addr", &self.peer_addr()).finish_non_exhaustive()
+        f.debug_struct("Upgrade").field("request", &self.inner.request).finish_non_exhaustive()
     }
 }

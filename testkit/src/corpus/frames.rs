@@ -8,7 +8,7 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
-use stentor_proto::{ClosedBy, Config, ProtocolError, Role, State};
+use stentor_proto::{ClosedBy, Config, DeflateParams, ProtocolError, Role, State};
 
 use crate::frame::{Frame, mask};
 
@@ -25,6 +25,8 @@ pub struct Case {
     pub roles: Vec<Role>,
     /// The configuration of the connection under test.
     pub config: Config,
+    /// What was agreed on compression, in the cases of [`load_compressed`].
+    pub deflate: Option<DeflateParams>,
     /// The trace.
     pub steps: Vec<Step>,
 }
@@ -125,7 +127,19 @@ pub enum Fed {
 /// Panics when a file cannot be read or understood, or when two cases share a name.
 #[must_use]
 pub fn load() -> Vec<Case> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../conformance/corpus/frames"));
+    load_from("frames")
+}
+
+/// All cases of connections with permessage-deflate.
+///
+/// Panics like [`load`].
+#[must_use]
+pub fn load_compressed() -> Vec<Case> {
+    load_from("deflate")
+}
+
+fn load_from(folder: &str) -> Vec<Case> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../conformance/corpus")).join(folder);
     let entries = fs::read_dir(&folder).expect("the folder of the frame cases");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a folder entry").path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));

@@ -6,6 +6,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use stentor_proto::Deflate;
+
+use crate::deflate::settings;
+
 /// One case. The peer sends [`input`](Self::input) and then no more.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -19,10 +23,16 @@ pub struct Case {
     pub offers: Vec<String>,
     /// Whether a client under test does without a subprotocol though it offers some.
     pub optional: bool,
+    /// What the endpoint under test wants of permessage-deflate.
+    pub deflate: Option<Deflate>,
     /// What must come of it.
     pub expect: Expect,
     /// Header lines that the answer of a server under test must have, among others.
     pub headers: Vec<(String, String)>,
+    /// Headers that the answer of a server under test must not have.
+    pub absent: Vec<String>,
+    /// The [terms](crate::deflate::terms) of permessage-deflate that must have been agreed on, `None` for none of it.
+    pub agreed: Option<String>,
     /// What must be left for the open connection.
     pub rest: Vec<u8>,
     template: Vec<u8>,
@@ -111,8 +121,11 @@ fn parse(file: &'static str, text: &str) -> Vec<Case> {
                 name: line.to_owned(),
                 offers: draft.offers,
                 optional: draft.optional,
+                deflate: draft.deflate,
                 expect,
                 headers: draft.headers,
+                absent: draft.absent,
+                agreed: draft.agreed,
                 rest: draft.rest,
                 template: draft.template,
             });
@@ -127,8 +140,11 @@ struct Draft {
     template: Vec<u8>,
     offers: Vec<String>,
     optional: bool,
+    deflate: Option<Deflate>,
     expect: Option<Expect>,
     headers: Vec<(String, String)>,
+    absent: Vec<String>,
+    agreed: Option<String>,
     rest: Vec<u8>,
 }
 
@@ -146,6 +162,9 @@ impl Draft {
                 let (name, value) = rest.split_once(": ").ok_or("no header")?;
                 self.headers.push((name.to_owned(), value.to_owned()));
             }
+            ">!" => self.absent.push(rest.to_owned()),
+            "deflate" => self.deflate = Some(settings(rest)?),
+            "agreed" => self.agreed = Some(rest.to_owned()),
             "offers" => self.offers = rest.split(' ').map(str::to_owned).collect(),
             "optional" => self.optional = true,
             "rest" => self.rest = unescape(rest)?,
@@ -228,8 +247,9 @@ mod tests {
             "first\n  use a b\n  <\n  = 400 Rule(x)\n  > X: y: z\n\n",
             "second\n  offers p q\n  optional\n  < {accept},{accept}\n  <- \\r\\n\\t\\0\\\\\\xfF\n  = 101\n  rest \\x81\n",
             "third\n  <*2 x\n  = fail Rule\nfourth\n  = 404\n",
+            "fifth\n  deflate server_no_context_takeover; client_max_window_bits=9\n  = 101\n  >! Y\n  agreed\n",
         ));
-        let [first, second, third, fourth] = &cases[..] else { panic!("{cases:?}") };
+        let [first, second, third, fourth, fifth] = &cases[..] else { panic!("{cases:?}") };
         assert_eq!(first.input(""), b"A: b\r\nA: b\r\nc c \r\n");
         assert_eq!(first.expect, Expect::Status(400, Some("Rule(x)".into())));
         assert_eq!(first.headers, [("X".to_owned(), "y: z".to_owned())]);
@@ -239,6 +259,11 @@ mod tests {
         assert_eq!((&second.expect, &second.rest[..]), (&Expect::Open, &b"\x81"[..]));
         assert_eq!((third.input(""), &third.expect), (b"x\r\nx\r\n".to_vec(), &Expect::Fail("Rule".into())));
         assert_eq!(fourth.expect, Expect::Status(404, None));
+        assert_eq!((&fourth.deflate, &fourth.agreed), (&None, &None));
+        assert_eq!((&fifth.absent[..], fifth.agreed.as_deref()), (&["Y".to_owned()][..], Some("")));
+        let deflate = fifth.deflate.as_ref().unwrap();
+        assert_eq!((deflate.server_context_takeover, deflate.client_context_takeover), (false, true));
+        assert_eq!((deflate.server_max_window_bits, deflate.client_max_window_bits), (15, 9));
     }
 
     #[test]
@@ -255,6 +280,9 @@ mod tests {
             ("a\n  < \\x8\n", "test.txt:2: unknown escape in \\x8"),
             ("a\n  < \\\n", "test.txt:2: unknown escape in \\"),
             ("a\n  > b\n", "test.txt:2: no header"),
+            ("a\n  deflate ;\n", "test.txt:2: no token at byte 10 in ;"),
+            ("a\n  deflate level=1\n", "test.txt:2: unknown parameter level"),
+            ("a\n  deflate server_max_window_bits\n", "test.txt:2: no number in server_max_window_bits"),
             ("a\n  = 101 Rule\n", "test.txt:2: cannot expect 101 Rule"),
             ("a\n  = fail\n", "test.txt:2: cannot expect fail"),
         ] {

@@ -18,6 +18,7 @@ pub(super) struct Report {
     ok: usize,
     informational: usize,
     non_strict: usize,
+    unimplemented: usize,
     /// Each case that is neither ok nor rightly informational, and why.
     offending: Vec<String>,
 }
@@ -53,8 +54,10 @@ impl Report {
                 self.informational += 1;
             }
             _ => {
-                if behavior == "NON-STRICT" {
-                    self.non_strict += 1;
+                match behavior {
+                    "NON-STRICT" => self.non_strict += 1,
+                    "UNIMPLEMENTED" => self.unimplemented += 1,
+                    _ => {}
                 }
                 self.offending.push(format!("{case}: {behavior}, close {close}"));
             }
@@ -63,10 +66,11 @@ impl Report {
 
     /// The numbers, on one line.
     pub(super) fn totals(&self) -> String {
-        let Self { cases, ok, informational, non_strict, offending } = self;
-        let failed = offending.len() - non_strict;
+        let Self { cases, ok, informational, non_strict, unimplemented, offending } = self;
+        let failed = offending.len() - non_strict - unimplemented;
         format!(
-            "{cases} cases, {ok} ok, {informational} informational, {non_strict} non-strict, {failed} failed"
+            "{cases} cases, {ok} ok, {informational} informational, {non_strict} non-strict, \
+             {unimplemented} unimplemented, {failed} failed"
         )
     }
 
@@ -111,7 +115,10 @@ mod tests {
             &["1.1.1", "2.10", "7.1.6"],
         )
         .unwrap();
-        assert_eq!(report.totals(), "3 cases, 2 ok, 1 informational, 0 non-strict, 0 failed");
+        assert_eq!(
+            report.totals(),
+            "3 cases, 2 ok, 1 informational, 0 non-strict, 0 unimplemented, 0 failed"
+        );
         assert_eq!(report.verdict(), Ok(()));
     }
 
@@ -131,7 +138,7 @@ mod tests {
         assert_eq!(
             report.verdict(),
             Err(Stop::fail(
-                "6 cases, 0 ok, 0 informational, 1 non-strict, 5 failed
+                "6 cases, 0 ok, 0 informational, 1 non-strict, 1 unimplemented, 4 failed
   1.1.1: INFORMATIONAL, close OK
   6.4.1: NON-STRICT, close OK
   7.1.6: INFORMATIONAL, close FAILED

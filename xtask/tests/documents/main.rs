@@ -70,13 +70,19 @@ fn the_readme_shows_the_programs_of_the_crates_documentation() {
 
 #[test]
 fn the_readme_tells_the_defaults_of_the_configuration() {
-    let (readme, config) = (read("README.md"), read("crates/proto/src/config.rs"));
+    let readme = read("README.md");
+    let config = read("crates/proto/src/config.rs") + &read("crates/stentor/src/limits.rs");
     let (mut prefix, mut documentation, mut fields) = ("", String::new(), 0);
     for line in config.lines().map(str::trim) {
         if let Some(text) = line.strip_prefix("///") {
             documentation += text;
         } else if line.starts_with("pub struct") {
-            let structs = [("Keepalive", "keepalive."), ("HandshakeLimits", "handshake."), ("Config", "")];
+            let structs = [
+                ("Keepalive", "keepalive."),
+                ("HandshakeLimits", "handshake."),
+                ("Config", ""),
+                ("Limits", "limits."),
+            ];
             let known = structs.into_iter().find(|(name, _)| line.contains(name));
             (_, prefix) = known.unwrap_or_else(|| panic!("which fields does {line} hold?"));
             documentation.clear();

@@ -18,13 +18,13 @@ use crate::opcode::Opcode;
 use crate::utf8::{Utf8Bytes, is_utf8};
 
 /// How many messages are split off together.
-const BATCH: usize = 32;
+const BATCH: usize = 16;
 
 /// Where a payload lies in the bytes of its batch.
 #[derive(Clone, Copy, Default)]
 struct Place {
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
     text: bool,
 }
 
@@ -34,7 +34,7 @@ impl Connection {
     /// [`receive`](Self::receive) would give one by one, at a fraction of the cost.
     ///
     /// When it appends nothing, ask `receive` what comes next, and then again. One call takes at
-    /// most 32 messages.
+    /// most 16 messages.
     ///
     /// ```
     /// use std::{collections::VecDeque, sync::Arc, time::Instant};
@@ -62,7 +62,7 @@ impl Connection {
         let mut end = 0;
         for place in &mut places {
             let Some(next) = self.open_in_place(bytes, end) else { break };
-            end = next.end;
+            end = next.end as usize;
             *place = next;
             found += 1;
         }
@@ -72,10 +72,10 @@ impl Connection {
         let mut payloads = bytes.split_to(end).freeze();
         messages.reserve(found);
         for place in others {
-            messages.push_back(message(payloads.slice(place.start..place.end), place.text));
+            messages.push_back(message(payloads.slice(place.start as usize..place.end as usize), place.text));
         }
         // The last takes over the share that the others were made from.
-        payloads.advance(last.start);
+        payloads.advance(last.start as usize);
         messages.push_back(message(payloads, last.text));
     }
 
@@ -93,6 +93,8 @@ impl Connection {
             return None;
         }
         let payload = rest.get_mut(header_len..)?.get_mut(..len)?;
+        let start = u32::try_from(from + header_len).ok()?;
+        let end = u32::try_from(from + header_len + len).ok()?;
         if let Some(key) = header.mask {
             apply_mask(key, payload, 0);
         }
@@ -102,8 +104,7 @@ impl Connection {
             }
             return None;
         }
-        let start = from + header_len;
-        Some(Place { start, end: start + len, text })
+        Some(Place { start, end, text })
     }
 }
 

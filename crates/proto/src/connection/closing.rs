@@ -133,6 +133,7 @@ impl Connection {
     fn drop_queue_if_aborted(&mut self) {
         if self.ending.as_ref().is_some_and(|ending| ending.aborted) {
             self.outbox.clear();
+            self.drop_queued();
             self.blocked_since = None;
         }
     }
@@ -152,6 +153,7 @@ impl Connection {
         if due(self.inbox.unfinished_since(), self.config.assembly_timeout) {
             return self.fail(ProtocolError::MessageTooSlow, now);
         }
+        self.release_idle(now);
         let Some(keepalive) = self.config.keepalive.filter(|_| self.ending.is_none()) else { return };
         match self.liveness.silence(keepalive, now) {
             Silence::Bearable => {}
@@ -296,7 +298,9 @@ impl Connection {
             body.put_slice(frame.reason.as_bytes());
             body.freeze()
         };
-        self.push_frame(true, Opcode::Close, body);
+        if !self.close_behind_queue(&body) {
+            self.push_frame(true, Opcode::Close, body);
+        }
         if let Some(ending) = &mut self.ending {
             ending.sent = Some(frame);
         }

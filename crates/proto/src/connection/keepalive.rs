@@ -42,6 +42,10 @@ impl Liveness {
         self.heard = now;
     }
 
+    pub(super) fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
     /// A new Ping's payload, or `None` when one is already under way, whose Pong will do.
     pub(super) fn ping(&mut self, now: Instant) -> Option<[u8; PAYLOAD_LEN]> {
         self.pinged.is_none().then(|| self.next_ping(now))

@@ -2,11 +2,13 @@
 //!
 //! This module owns the [`Connection`] and its order of calls. Its parts: `receive` (frames become
 //! events, RFC 6455 §5), `batch` (the same for whole messages, many at a time), `send` (commands
-//! become frames), `closing` (§7), `keepalive` (§5.5.2) and `state`. It knows no socket, no task and
-//! no clock.
+//! become frames), `deflate` and `inflate` (compressed messages, RFC 7692), `closing` (§7),
+//! `keepalive` (§5.5.2) and `state`. It knows no socket, no task and no clock.
 
 mod batch;
 mod closing;
+mod deflate;
+mod inflate;
 mod keepalive;
 mod receive;
 mod send;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 
 use crate::config::Config;
+use crate::deflate::{Deflate, DeflateParams};
 use crate::entropy::Entropy;
 use crate::error::ProtocolError;
 use crate::event::Event;
@@ -73,6 +76,8 @@ pub struct Connection {
     blocked_since: Option<Instant>,
     /// How it ends; `None` while it is open.
     ending: Option<Box<closing::Ending>>,
+    /// `None` where permessage-deflate was not agreed on.
+    codec: Option<Box<deflate::Codec>>,
 }
 
 impl Connection {
@@ -99,7 +104,38 @@ impl Connection {
             liveness: keepalive::Liveness::new(now),
             blocked_since: None,
             ending: None,
+            codec: None,
         }
+    }
+
+    /// This connection with permessage-deflate, under the parameters that its opening handshake
+    /// has agreed on (RFC 7692 §7). How it compresses is told by
+    /// [`Config::deflate`](crate::Config::deflate), or by [`Deflate::default`](crate::Deflate) when
+    /// that is `None`.
+    ///
+    /// Call it before anything is received or sent.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor_proto::{Config, Connection, DeflateParams};
+    ///
+    /// let agreed = DeflateParams { server_max_window_bits: 12, ..DeflateParams::default() };
+    /// let server = Connection::server(Arc::new(Config::default()), Instant::now());
+    /// assert_eq!(server.deflate(), None);
+    /// assert_eq!(server.with_deflate(agreed).deflate(), Some(agreed));
+    /// ```
+    #[must_use]
+    pub fn with_deflate(mut self, params: DeflateParams) -> Self {
+        let usual = Deflate::default();
+        let settings = self.config.deflate.as_ref().unwrap_or(&usual);
+        self.codec = Some(Box::new(deflate::Codec::new(self.role, params, settings)));
+        self
+    }
+
+    /// The parameters of permessage-deflate, when it was agreed on.
+    #[must_use]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.codec.as_ref().map(|codec| codec.params)
     }
 
     /// Which side this is.
@@ -120,22 +156,45 @@ impl Connection {
         self.liveness.round_trip()
     }
 
+    /// How many bytes are missing of the frame whose beginning waits in the caller's buffer, as far
+    /// as its header has told: what the buffer has to have room for, in the end. 0 when no frame
+    /// does. It is the peer's word: who makes room for much more than has arrived gives memory to a
+    /// peer that sends nothing.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor_proto::{Config, Connection, bytes::BytesMut};
+    ///
+    /// let now = Instant::now();
+    /// let mut server = Connection::server(Arc::new(Config::default()), now);
+    /// let mut bytes = BytesMut::from(&b"\x82\xfe\x03\xe8\x00\x00\x00\x00only so much"[..]);
+    /// assert_eq!(server.receive(&mut bytes, now), None);
+    /// assert_eq!(server.missing(), 1000 - 12);
+    /// ```
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.inbox.missing()
+    }
+
     /// Takes bytes from the front of `bytes` up to the next event, at `now`. Call it again until
     /// it gives `None`.
     ///
     /// What then stays in `bytes` belongs to an unfinished frame and may be partly processed:
     /// append what arrives next behind it and change nothing else. Payloads are unmasked in place
-    /// and split off `bytes` without a copy, unless they are fragments or a frame of more than
-    /// 16 KiB of which only a part is there.
+    /// and split off `bytes` without a copy, unless they are fragments or compressed: for a large
+    /// frame, [`missing`](Self::missing) tells how much room it still needs. Between two `None`s at most 256 KiB are inflated: then
+    /// [`has_work`](Self::has_work) tells that there is more to come without more bytes.
     ///
     /// It cannot fail: a violation is an [`Event::Violation`] and has queued its Close frame.
     ///
     /// [`receive_messages`](Self::receive_messages) does the usual case many messages at a time.
     pub fn receive(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
-        if bytes.is_empty() {
+        if !bytes.is_empty() {
+            self.liveness.heard(now);
+        } else if !self.inbox.is_paused() {
+            self.renew_inflating();
             return None;
         }
-        self.liveness.heard(now);
         if !self.is_receiving() {
             // §7.1.7: an endpoint that fails the connection "MUST NOT continue to attempt to
             // process data"; the same goes for what follows a Close frame (§5.5.1).
@@ -158,8 +217,14 @@ impl Connection {
     /// The bytes to be written now, or `None` when there are none. Call
     /// [`advance`](Buf::advance) with the number of bytes that the transport took; when it took
     /// fewer than all, report [`transmit_blocked`](Self::transmit_blocked).
+    ///
+    /// Between two `None`s at most 64 KiB are compressed, so a message may wait that is not there
+    /// to be written yet: see [`has_work`](Self::has_work).
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<impl Buf + '_> {
+        if !self.outbox.has_bytes() && self.codec.is_some() {
+            self.encode_queued();
+        }
         let masking = &mut self.masking;
         let transmit = self.outbox.transmit(|| masking.key())?;
         Some(Progress { transmit, blocked_since: &mut self.blocked_since })
@@ -177,7 +242,47 @@ impl Connection {
         self.blocked_since = None;
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) has bytes to give.
+    /// Whether there is something to do without anything having happened: a compressed message was
+    /// inflated in part, or a long one is to be compressed. Let others have their turn, then call
+    /// [`receive`](Self::receive) and [`poll_transmit`](Self::poll_transmit) again, which do the
+    /// next piece. Report the end of the transport ([`receive_eof`](Self::receive_eof)) only
+    /// when there is none.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor_proto::bytes::Buf;
+    /// use stentor_proto::{Config, Connection, DeflateParams, Message};
+    ///
+    /// let mut server = Connection::server(Arc::new(Config::default()), Instant::now())
+    ///     .with_deflate(DeflateParams::default());
+    /// server.send(Message::from("long ".repeat(100_000)))?;
+    /// let mut pauses = 0;
+    /// while server.has_transmit() {
+    ///     // Here a server would look after its other connections, if `has_work`.
+    ///     while let Some(mut out) = server.poll_transmit() {
+    ///         out.advance(out.remaining());
+    ///     }
+    ///     pauses += u32::from(server.has_work());
+    /// }
+    /// assert_eq!(pauses, 7); // 500,000 bytes in pieces of 64 KiB
+    /// # Ok::<(), stentor_proto::Misuse>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn has_work(&self) -> bool {
+        self.is_inflating() || (self.outbox.is_holding() && !self.outbox.has_bytes())
+    }
+
+    /// Whether that work is to inflate the rest of a message. Until it is done, there is no use in
+    /// reading more bytes from the transport.
+    #[must_use]
+    #[inline]
+    pub fn is_inflating(&self) -> bool {
+        self.inbox.is_paused()
+    }
+
+    /// Whether something waits to be written: what [`poll_transmit`](Self::poll_transmit) gives, or
+    /// what has to be compressed before.
     #[must_use]
     #[inline]
     pub fn has_transmit(&self) -> bool {
@@ -188,17 +293,18 @@ impl Connection {
     /// happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let open = self.ending.is_none();
-        let keepalive = self.config.keepalive.filter(|_| open);
-        [
-            keepalive.and_then(|keepalive| self.liveness.deadline(keepalive)),
-            self.inbox.unfinished_since().and_then(|since| since.checked_add(self.config.assembly_timeout)),
-            self.blocked_since.and_then(|since| since.checked_add(self.config.write_timeout)),
-            self.close_deadline(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let after = |since: Option<Instant>, timeout| since.and_then(|since| since.checked_add(timeout));
+        let ends = match &self.ending {
+            None => self.config.keepalive.and_then(|keepalive| self.liveness.deadline(keepalive)),
+            Some(_) => self.close_deadline(),
+        };
+        let assembled = after(self.inbox.unfinished_since(), self.config.assembly_timeout);
+        let written = after(self.blocked_since, self.config.write_timeout);
+        let released = self.release_deadline();
+        match (ends, assembled, written, released) {
+            (ends, None, None, None) => ends,
+            all => [all.0, all.1, all.2, all.3].into_iter().flatten().min(),
+        }
     }
 }
 

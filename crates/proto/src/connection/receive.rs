@@ -1,9 +1,9 @@
 //! Frames become events (RFC 6455 §5, §8.1).
 //!
 //! A frame that is there whole is unmasked, checked and split off where it lies; many such messages
-//! at a time are the business of [`batch`](super::batch). A frame of which only a part has arrived stays in the caller's buffer, its part unmasked
-//! and checked at once, so that bad text fails inside a frame. Fragments, and single frames too
-//! large to wait for, are gathered by the [`Assembler`].
+//! at a time are the business of [`batch`](super::batch). A frame of which only a part has arrived
+//! stays in the caller's buffer, its part unmasked and checked at once, so that bad text fails
+//! inside a frame. Fragments are gathered by the [`Assembler`].
 
 use std::time::{Duration, Instant};
 
@@ -14,33 +14,34 @@ use crate::assembler::Assembler;
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::ProtocolError;
 use crate::event::{Event, Pong};
-use crate::header::FrameHeader;
+use crate::header::{FrameHeader, RSV1};
 use crate::mask::apply_mask;
 use crate::message::Message;
 use crate::opcode::Opcode;
 use crate::utf8::{Utf8Bytes, Utf8Validator};
 
-/// A frame larger than this is not waited for in the caller's buffer, but taken as it comes.
-const IN_PLACE_MAX: usize = 16 << 10;
-
 /// What has arrived and is not an event yet.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     /// The frame whose header was taken and whose payload is not complete.
-    frame: Option<PartialFrame>,
-    /// The message under way, when it is fragmented or large.
-    assembler: Option<Box<Assembler>>,
+    pub(super) frame: Option<PartialFrame>,
+    /// The message under way, when it is fragmented, large or compressed.
+    pub(super) assembler: Option<Box<Assembler>>,
     /// Since when a message or frame has been unfinished.
-    unfinished_since: Option<Instant>,
+    pub(super) unfinished_since: Option<Instant>,
     control_rate: ControlRate,
+    /// Inflating stopped for a while, with the frame in hand.
+    pub(super) paused: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct PartialFrame {
-    header: FrameHeader,
-    len: usize,
-    /// How much of the payload was unmasked and, in text, checked.
-    done: usize,
+pub(super) struct PartialFrame {
+    pub(super) header: FrameHeader,
+    pub(super) len: usize,
+    /// How much of the payload was unmasked and, in text that lies in place, checked.
+    pub(super) done: usize,
+    /// How much of that was inflated and is gone from the caller's buffer.
+    pub(super) taken: usize,
     /// The check of a text that waits in place.
     utf8: Utf8Validator,
 }
@@ -48,6 +49,18 @@ struct PartialFrame {
 impl Inbox {
     pub(super) fn unfinished_since(&self) -> Option<Instant> {
         self.unfinished_since
+    }
+
+    /// Whether inflating goes on without more bytes.
+    #[inline]
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// How many bytes of the frame under way have not arrived, when it waits in the caller's buffer.
+    pub(super) fn missing(&self) -> usize {
+        let gathered = |frame: &&PartialFrame| self.assembler.is_none() || frame.header.opcode.is_control();
+        self.frame.as_ref().filter(gathered).map_or(0, |frame| frame.len - frame.done)
     }
 
     /// Whether a frame or a message is under way.
@@ -67,7 +80,7 @@ impl Inbox {
 }
 
 /// What a piece of payload led to.
-enum Taken {
+pub(super) enum Taken {
     /// The frame is complete, and an event with it.
     Event(Event),
     /// The frame is complete; its message is not.
@@ -87,17 +100,21 @@ impl Connection {
             let frame = if let Some(frame) = self.inbox.frame.take() {
                 frame
             } else {
-                let Some((header, header_len)) = FrameHeader::decode(bytes, self.role.peer(), 0)? else {
+                let allowed_rsv = self.allowed_rsv(bytes);
+                let Some((header, header_len)) = FrameHeader::decode(bytes, self.role.peer(), allowed_rsv)?
+                else {
                     return Ok(self.wait_for_more(bytes, now));
                 };
                 let len = self.admit(&header, now)?;
                 bytes.advance(header_len);
-                if self.lies_in_place(&header) && len > IN_PLACE_MAX && len > bytes.len() {
-                    let mut assembler = Box::new(Assembler::new(header.opcode));
-                    assembler.begin_fragment(len, &self.config)?;
-                    self.inbox.assembler = Some(assembler);
+                let frame = PartialFrame { header, len, done: 0, taken: 0, utf8: Utf8Validator::default() };
+                if header.rsv == RSV1
+                    && let Some(message) = self.begin_inflating(frame, bytes)?
+                {
+                    return Ok(Some(Event::Message(message)));
                 }
-                PartialFrame { header, len, done: 0, utf8: Utf8Validator::default() }
+                // What was inflated of it already is in hand.
+                self.inbox.frame.take().unwrap_or(frame)
             };
             match self.take_payload(frame, bytes, now)? {
                 Taken::Event(event) => return Ok(Some(event)),
@@ -108,12 +125,6 @@ impl Connection {
                 }
             }
         }
-    }
-
-    /// Whether the frame is an event by itself, rather than a fragment of one.
-    #[inline]
-    fn lies_in_place(&self, header: &FrameHeader) -> bool {
-        header.opcode.is_control() || self.inbox.assembler.is_none()
     }
 
     /// Checks a new frame against the frames before it and against the limits, by its header
@@ -136,6 +147,10 @@ impl Connection {
         if len > self.config.max_frame_size {
             return Err(ProtocolError::FrameTooLarge);
         }
+        if header.rsv == RSV1 {
+            // How large the message is shows when it is inflated.
+            return Ok(len);
+        }
         if begins && header.fin {
             if len > self.config.max_message_size {
                 return Err(ProtocolError::MessageTooLarge);
@@ -147,6 +162,16 @@ impl Connection {
         Ok(len)
     }
 
+    /// The reserved bits that the frame at the front of `bytes` may have set. RFC 7692 §6: the bit
+    /// RSV1 is for the first frame of a message; on "control frames and non-first fragments of a
+    /// data message" it fails the connection.
+    #[inline]
+    fn allowed_rsv(&self, bytes: &[u8]) -> u8 {
+        let begins =
+            |first: &u8| matches!(Opcode::from_bits(first & 0x0f), Some(Opcode::Text | Opcode::Binary));
+        if self.codec.is_some() && bytes.first().is_some_and(begins) { RSV1 } else { 0 }
+    }
+
     /// Takes what `bytes` hold of the payload of `frame`.
     fn take_payload(
         &mut self,
@@ -155,6 +180,9 @@ impl Connection {
         now: Instant,
     ) -> Result<Taken, ProtocolError> {
         let gathered = if frame.header.opcode.is_control() { None } else { self.inbox.assembler.as_mut() };
+        if gathered.as_ref().is_some_and(|assembler| assembler.is_compressed()) {
+            return self.inflate_payload(frame, bytes);
+        }
         // Where in `bytes` the payload stands that was not looked at yet.
         let start = if gathered.is_some() { 0 } else { frame.done };
         let end = bytes.len().min(start + (frame.len - frame.done));
@@ -170,7 +198,7 @@ impl Connection {
             bytes.advance(end);
             return match self.inbox.assembler.take() {
                 Some(assembler) if complete && frame.header.fin => {
-                    let message = assembler.finish()?;
+                    let message = assembler.finish(None)?;
                     self.inbox.unfinished_since = None;
                     Ok(Taken::Event(Event::Message(message)))
                 }
@@ -230,6 +258,7 @@ impl Connection {
 
     /// No event: notes whether something is unfinished, so that its deadline runs.
     fn wait_for_more(&mut self, bytes: &BytesMut, now: Instant) -> Option<Event> {
+        self.renew_inflating();
         let inbox = &mut self.inbox;
         if bytes.is_empty() && inbox.frame.is_none() && inbox.assembler.is_none() {
             inbox.unfinished_since = None;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Connection;
+use crate::deflate::Compress;
 use crate::error::Misuse;
 use crate::header::FrameHeader;
 use crate::message::Message;
@@ -14,24 +15,48 @@ use crate::prepared::Prepared;
 
 impl Connection {
     /// Queues a message, in fragments if [`Config::fragment_size`](crate::Config::fragment_size)
-    /// says so. The payload is copied when it is small, taken over otherwise.
+    /// says so. The payload is copied when it is small, taken over otherwise. With
+    /// permessage-deflate it is compressed as [`Compress::ByThreshold`] says.
     ///
     /// # Errors
     ///
     /// [`Misuse::NotOpen`] once a Close frame was sent or received; [`Misuse::OutboxFull`] when
     /// [`has_room`](Self::has_room) is false.
     pub fn send(&mut self, message: Message) -> Result<(), Misuse> {
+        self.send_with(message, Compress::ByThreshold)
+    }
+
+    /// Queues a message like [`send`](Self::send), compressed or not (RFC 7692 §6.1: a sender may
+    /// leave any message uncompressed). The example is at [`Compress`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_with(&mut self, message: Message, compress: Compress) -> Result<(), Misuse> {
         if self.send_copy(&message) {
             return Ok(());
         }
         self.check_sendable()?;
+        if self.codec.is_some() {
+            self.send_by_codec(message, compress);
+        } else {
+            self.push_message(message);
+        }
+        Ok(())
+    }
+
+    /// Queues a message as it is.
+    pub(super) fn push_message(&mut self, message: Message) {
         match self.config.fragment_size {
             Some(size) if message.len() > size => {
                 self.push_fragments(message.opcode(), message.into_bytes(), size.max(1));
             }
+            _ if message.len() <= COPY_MAX => {
+                let mask = self.masking.key();
+                self.outbox.push_copy(mask, message.opcode(), message.payload());
+            }
             _ => self.push_frame(true, message.opcode(), message.into_bytes()),
         }
-        Ok(())
     }
 
     /// Queues a copy of a message if it is small and nothing speaks against it, which is the usual
@@ -52,7 +77,8 @@ impl Connection {
     pub fn send_copy(&mut self, message: &Message) -> bool {
         let len = message.len();
         let in_one_frame = self.config.fragment_size.is_none_or(|size| len <= size);
-        let usual = len <= COPY_MAX && in_one_frame && self.ending.is_none() && self.has_room();
+        let plain = self.codec.is_none() && len <= COPY_MAX && in_one_frame;
+        let usual = plain && self.ending.is_none() && self.has_room();
         if usual {
             let mask = self.masking.key();
             self.outbox.push_copy(mask, message.opcode(), message.payload());
@@ -62,16 +88,30 @@ impl Connection {
 
     /// Queues a message that was encoded before, sharing its bytes where the role allows.
     ///
+    /// With permessage-deflate it is compressed once for all connections with the same window. What
+    /// is shared refers to no earlier message, so that any of them can read it; afterwards the
+    /// connection's own compressor begins anew.
+    ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
     pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Misuse> {
-        if self.masking.0.is_some() || self.config.fragment_size.is_some() {
-            return self.send(prepared.message().clone());
-        }
         self.check_sendable()?;
-        self.outbox.push_encoded(prepared.frame().clone());
+        if self.codec.is_some() {
+            self.send_prepared_by_codec(prepared);
+        } else {
+            self.push_prepared(prepared);
+        }
         Ok(())
+    }
+
+    /// Queues a prepared message as it is.
+    pub(super) fn push_prepared(&mut self, prepared: &Prepared) {
+        if self.masking.0.is_some() || self.config.fragment_size.is_some() {
+            self.push_message(prepared.message().clone());
+        } else {
+            self.outbox.push_encoded(prepared.frame().clone());
+        }
     }
 
     /// Sends a Ping, whose Pong will tell the round-trip time. When one is already under way, its
@@ -98,7 +138,8 @@ impl Connection {
         self.outbox.len() < self.config.max_outbox_size
     }
 
-    /// How many bytes of messages wait to be written, headers included.
+    /// How many bytes of messages wait to be written, headers included. A message that waits to be
+    /// compressed counts as it is.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.outbox.len()

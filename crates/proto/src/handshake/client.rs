@@ -11,6 +11,7 @@ use http::{HeaderMap, Response, StatusCode, Version as HttpVersion};
 use super::Progress;
 use super::client_error::{ClientHandshakeError, ClientRequestError};
 use super::client_request::ClientRequest;
+use super::extensions::{self, Agreed};
 use super::fields::{Duplicate, connection_upgrades, has_body, single};
 use super::head::{Head, HeadReader};
 use super::key::{AcceptKey, HandshakeKey};
@@ -64,7 +65,8 @@ pub struct ClientHandshake {
 
 impl ClientHandshake {
     /// Writes the request, with a key drawn from `entropy`, which must be unpredictable and later
-    /// makes the connection's masking keys (RFC 6455 §4.1, §10.3).
+    /// makes the connection's masking keys (RFC 6455 §4.1, §10.3). It offers permessage-deflate if
+    /// [`Config::deflate`] is set.
     ///
     /// # Errors
     ///
@@ -77,7 +79,7 @@ impl ClientHandshake {
         let key = HandshakeKey::generate(entropy.as_mut());
         Ok(Self {
             reader: HeadReader::new(config.handshake, false),
-            head: request.head(&key)?,
+            head: request.head(&key, extensions::offers(&config).as_deref())?,
             accept: AcceptKey::from(&key),
             subprotocols: request.subprotocols.clone(),
             subprotocol_optional: request.subprotocol_optional,
@@ -102,7 +104,8 @@ impl ClientHandshake {
     ///
     /// A complete response is taken out of `bytes` and opens the connection. Interim ones, such as 103, are skipped; they
     /// count towards the limits. What remains are the first frames of the server: feed
-    /// them to the connection before anything else.
+    /// them to the connection before anything else. Whether messages are compressed tells
+    /// [`Connection::deflate`].
     ///
     /// # Errors
     ///
@@ -118,9 +121,9 @@ impl ClientHandshake {
             let response = response(head)?;
             match response.status() {
                 StatusCode::SWITCHING_PROTOCOLS => {
-                    self.check(&response)?;
+                    let agreed = self.check(&response)?;
                     let connection = Connection::client(self.config, self.entropy, now);
-                    return Ok(Progress::Done((connection, response)));
+                    return Ok(Progress::Done((agreed.apply(connection), response)));
                 }
                 // RFC 9110 §15.2: a client must be able to read interim responses, even unasked.
                 status if status.is_informational() => {}
@@ -130,7 +133,7 @@ impl ClientHandshake {
     }
 
     /// Enforces what RFC 6455 §4.1 asks of a response that upgrades.
-    fn check(&self, response: &Response<()>) -> Result<(), ClientHandshakeError> {
+    fn check(&self, response: &Response<()>) -> Result<Agreed, ClientHandshakeError> {
         if response.version() != HttpVersion::HTTP_11 {
             return Err(ClientHandshakeError::UnsupportedHttpVersion);
         }
@@ -155,12 +158,11 @@ impl ClientHandshake {
         if accept.as_bytes() != self.accept.as_str().as_bytes() {
             return Err(ClientHandshakeError::WrongAccept);
         }
-        // Point 5: no extension that was not offered; and none is.
+        // Point 5: no extension that was not offered.
         let answers = Extension::from_headers(headers).map_err(ClientHandshakeError::InvalidExtensions)?;
-        if !Extension::answers_offers(&answers, &[]) {
-            return Err(ClientHandshakeError::ExtensionNotOffered);
-        }
-        self.check_subprotocol(headers)
+        let agreed = Agreed::by(&answers, &self.config)?;
+        self.check_subprotocol(headers)?;
+        Ok(agreed)
     }
 
     /// Point 6: no subprotocol that was not offered.

@@ -6,6 +6,7 @@ use std::fmt;
 use http::{HeaderName, Response};
 
 use super::head::HeadError;
+use crate::deflate::ParameterError;
 use crate::extension::ExtensionError;
 
 /// What a client may not ask for (RFC 6455 §3, §4.1).
@@ -78,6 +79,8 @@ pub enum ClientHandshakeError {
     InvalidExtensions(ExtensionError),
     /// An extension that was not offered, or that is answered twice.
     ExtensionNotOffered,
+    /// Parameters of permessage-deflate that the offer does not allow.
+    InvalidDeflate(ParameterError),
     /// More than one `Sec-WebSocket-Protocol`.
     DuplicateSubprotocol,
     /// A subprotocol that was not offered.
@@ -109,6 +112,7 @@ impl ClientHandshakeError {
             Self::InvalidStatusLine => "RFC 9112 section 4",
             Self::UnexpectedBody => "RFC 9110 section 8.6",
             Self::InvalidExtensions(_) => "RFC 6455 section 9.1",
+            Self::InvalidDeflate(_) => "RFC 7692 section 7.1",
             Self::DuplicateAccept => "RFC 6455 section 11.3.3",
             Self::DuplicateSubprotocol => "RFC 6455 section 11.3.4",
             Self::TimedOut => "RFC 6455 section 10.4",
@@ -140,6 +144,7 @@ impl fmt::Display for ClientHandshakeError {
             Self::MissingAccept => f.write_str("no Sec-WebSocket-Accept")?,
             Self::DuplicateAccept => f.write_str("more than one Sec-WebSocket-Accept")?,
             Self::WrongAccept => f.write_str("Sec-WebSocket-Accept does not match the key")?,
+            Self::InvalidDeflate(error) => write!(f, "invalid permessage-deflate: {error}")?,
             Self::ExtensionNotOffered => f.write_str("an extension that was not offered")?,
             Self::DuplicateSubprotocol => f.write_str("more than one Sec-WebSocket-Protocol")?,
             Self::SubprotocolNotOffered => f.write_str("a subprotocol that was not offered")?,
@@ -156,6 +161,7 @@ impl std::error::Error for ClientHandshakeError {
         match self {
             Self::Head(error) => Some(error),
             Self::InvalidExtensions(error) => Some(error),
+            Self::InvalidDeflate(error) => Some(error),
             _ => None,
         }
     }
@@ -164,5 +170,11 @@ impl std::error::Error for ClientHandshakeError {
 impl From<HeadError> for ClientHandshakeError {
     fn from(error: HeadError) -> Self {
         Self::Head(error)
+    }
+}
+
+impl From<ParameterError> for ClientHandshakeError {
+    fn from(error: ParameterError) -> Self {
+        Self::InvalidDeflate(error)
     }
 }

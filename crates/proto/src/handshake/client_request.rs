@@ -74,8 +74,12 @@ impl ClientRequest {
         self
     }
 
-    /// Writes the request (RFC 6455 §4.1, the numbered list).
-    pub(super) fn head(&self, key: &HandshakeKey) -> Result<Bytes, ClientRequestError> {
+    /// Writes the request (RFC 6455 §4.1, the numbered list), with these offers of extensions.
+    pub(super) fn head(
+        &self,
+        key: &HandshakeKey,
+        extensions: Option<&str>,
+    ) -> Result<Bytes, ClientRequestError> {
         let mut head = b"GET ".to_vec();
         let host = self.host()?;
         self.write_target(&mut head);
@@ -92,6 +96,9 @@ impl ClientRequest {
         self.check_subprotocols()?;
         if !self.subprotocols.is_empty() {
             write_header(&mut head, "Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes());
+        }
+        if let Some(extensions) = extensions {
+            write_header(&mut head, "Sec-WebSocket-Extensions", extensions.as_bytes());
         }
         if let Some(name) = self.headers.keys().find(|name| is_reserved(name) || is_origin(name)) {
             return Err(ClientRequestError::ReservedHeader(name.clone()));

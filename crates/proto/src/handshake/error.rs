@@ -80,6 +80,8 @@ pub enum HandshakeError {
     InvalidOrigin,
     /// An origin that the [`OriginPolicy`](super::OriginPolicy) does not accept.
     OriginNotAllowed,
+    /// A host that is none of those of [`OriginPolicy::hosts`](super::OriginPolicy::hosts).
+    HostNotAllowed,
     /// A plain request where only upgrades are served.
     UpgradeRequired,
     /// The head took longer than [`HandshakeLimits::timeout`](crate::HandshakeLimits::timeout).
@@ -102,7 +104,7 @@ impl HandshakeError {
             // RFC 6455 §4.2.2: a version that does not match.
             Self::UnsupportedVersion(_) | Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             // RFC 6455 §4.2.2: an origin that is not acceptable.
-            Self::OriginNotAllowed => StatusCode::FORBIDDEN,
+            Self::OriginNotAllowed | Self::HostNotAllowed => StatusCode::FORBIDDEN,
             Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
             // RFC 6455 §4.2.1: anything else that does not match the description of a handshake.
             _ => StatusCode::BAD_REQUEST,
@@ -145,9 +147,11 @@ impl HandshakeError {
         match self {
             Self::Head(error) => error.section(),
             Self::InvalidRequestLine => "RFC 9112 section 3",
-            Self::InvalidRequestTarget | Self::MissingHost | Self::DuplicateHost | Self::InvalidHost => {
-                "RFC 9112 section 3.2"
-            }
+            Self::InvalidRequestTarget
+            | Self::MissingHost
+            | Self::DuplicateHost
+            | Self::InvalidHost
+            | Self::HostNotAllowed => "RFC 9112 section 3.2",
             Self::InvalidContentLength => "RFC 9112 section 6.3",
             Self::UnexpectedBody | Self::BodyNotAccepted => "RFC 9112 section 6",
             Self::InvalidUpgrade | Self::UpgradeRequired => "RFC 9110 section 7.8",
@@ -199,6 +203,7 @@ impl HandshakeError {
             Self::DuplicateOrigin => "more than one Origin",
             Self::InvalidOrigin => "invalid Origin",
             Self::OriginNotAllowed => "origin not allowed",
+            Self::HostNotAllowed => "host not allowed",
             Self::UpgradeRequired => "only WebSocket is served here",
             Self::TimedOut => "the request took too long",
         }

@@ -33,6 +33,7 @@ mod client;
 mod client_error;
 mod client_request;
 mod error;
+mod extensions;
 mod fields;
 mod head;
 mod key;

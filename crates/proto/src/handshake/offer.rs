@@ -10,12 +10,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::authority::Authority;
 use super::error::HandshakeError;
+use super::extensions::Answers;
 use super::fields::is_reserved;
 use super::key::{AcceptKey, HandshakeKey};
 use super::origin::OriginPolicy;
 use super::response::{write_header, write_headers};
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::deflate::DeflateParams;
 use crate::extension::Extension;
 use crate::header_value::tokens;
 use crate::version::Version;
@@ -24,7 +26,10 @@ use crate::version::Version;
 ///
 /// Look at it, then accept it, or refuse it with any response but 101
 /// ([`encode_response`](super::encode_response)).
-#[derive(Debug)]
+///
+/// Printed for debugging, it tells the path and the names of its headers: queries, cookies and
+/// other values are often secrets.
+#[derive(Clone)]
 pub struct Offer {
     pub(super) request: Request<()>,
     pub(super) host: Authority,
@@ -53,6 +58,16 @@ impl Offer {
         &self.extensions
     }
 
+    /// What accepting the offer with this configuration agrees on about compression; `None` when one
+    /// side does not want it, or the client offered nothing that is in order (RFC 7692 §5, §7.1).
+    ///
+    /// For those who write the [`response_head`](Self::response_head) themselves: the connection is
+    /// then to be made [`with_deflate`](Connection::with_deflate).
+    #[must_use]
+    pub fn deflate(&self, config: &Config) -> Option<DeflateParams> {
+        Answers::to(&self.extensions, config).agreed().deflate
+    }
+
     /// The version of the protocol.
     #[must_use]
     pub const fn version(&self) -> Version {
@@ -72,14 +87,19 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::OriginNotAllowed`], to be answered with 403.
+    /// [`HandshakeError::OriginNotAllowed`] or [`HandshakeError::HostNotAllowed`], to be answered
+    /// with 403.
     pub fn check_origin(&self, policy: &OriginPolicy) -> Result<(), HandshakeError> {
+        if !policy.allows_host(&self.host) {
+            return Err(HandshakeError::HostNotAllowed);
+        }
         let allowed = policy.allows(self.origin(), &self.host);
         if allowed { Ok(()) } else { Err(HandshakeError::OriginNotAllowed) }
     }
 
     /// Accepts the offer: the connection is open, and its first bytes to be sent are the 101
-    /// response (RFC 6455 §4.2.2).
+    /// response (RFC 6455 §4.2.2). Messages will be compressed if the client offers it in order and
+    /// [`Config::deflate`] is set; [`Connection::deflate`] tells on what terms.
     ///
     /// Feed it what the handshake left in the buffer before anything else.
     ///
@@ -114,18 +134,26 @@ impl Offer {
         config: Arc<Config>,
         now: Instant,
     ) -> Result<Connection, AcceptError> {
-        let head = self.response_head(acceptance)?;
-        let mut connection = Connection::server(config, now);
+        let answers = Answers::to(&self.extensions, &config);
+        let head = self.head(acceptance, &answers)?;
+        let mut connection = answers.agreed().apply(Connection::server(config, now));
         connection.push_head(head);
         Ok(connection)
     }
 
     /// The head of the response that accepts the offer, for those who do their own I/O.
     ///
+    /// Of the configuration it takes what is answered about compression, which
+    /// [`deflate`](Self::deflate) tells.
+    ///
     /// # Errors
     ///
     /// An [`AcceptError`] if the acceptance says what a server may not.
-    pub fn response_head(&self, acceptance: &Acceptance) -> Result<Bytes, AcceptError> {
+    pub fn response_head(&self, acceptance: &Acceptance, config: &Config) -> Result<Bytes, AcceptError> {
+        self.head(acceptance, &Answers::to(&self.extensions, config))
+    }
+
+    fn head(&self, acceptance: &Acceptance, answers: &Answers) -> Result<Bytes, AcceptError> {
         let mut head = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
         write_header(&mut head, "Upgrade", b"websocket");
         write_header(&mut head, "Connection", b"Upgrade");
@@ -137,12 +165,25 @@ impl Offer {
             }
             write_header(&mut head, "Sec-WebSocket-Protocol", subprotocol.as_bytes());
         }
+        if let Some(extensions) = answers.header() {
+            write_header(&mut head, "Sec-WebSocket-Extensions", extensions.as_bytes());
+        }
         if let Some(name) = acceptance.headers.keys().find(|name| is_reserved(name)) {
             return Err(AcceptError::ReservedHeader(name.clone()));
         }
         write_headers(&mut head, &acceptance.headers);
         head.extend_from_slice(b"\r\n");
         Ok(head.into())
+    }
+}
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer")
+            .field("path", &self.request.uri().path())
+            .field("headers", &self.request.headers().keys().collect::<Vec<_>>())
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 

@@ -91,6 +91,10 @@ impl ServerHandshake {
 
     fn examine(&self, head: Head) -> Result<Incoming, HandshakeError> {
         let (request, host) = request(head)?;
+        // Before anything is said about the rest: a page of a rebound name learns nothing.
+        if !self.origins.allows_host(&host) {
+            return Err(HandshakeError::HostNotAllowed);
+        }
         let upgrade = upgrades_to_websocket(request.headers()).map_err(|_| HandshakeError::InvalidUpgrade)?;
         match (has_body(request.headers()), upgrade) {
             (Err(_), _) => return Err(HandshakeError::InvalidContentLength),

@@ -1,24 +1,9 @@
 //! Plain HTTP requests on the port of the WebSocket server.
 
-use std::net::SocketAddr;
-
 use stentor::http::{Request, Response};
 use stentor_proto::bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use crate::support::{connect, echo, serve, server, soon};
-
-/// What the server answers to these bytes, up to the end of the connection: head and body.
-async fn ask(addr: SocketAddr, request: &str) -> (String, Vec<u8>) {
-    let mut tcp = TcpStream::connect(addr).await.unwrap();
-    tcp.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    soon(tcp.read_to_end(&mut answer)).await.unwrap();
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
-    let body = answer.split_off(end);
-    (String::from_utf8(answer).unwrap(), body)
-}
+use crate::support::{ask, connect, echo, serve, server, soon};
 
 fn get(method: &str, path: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")

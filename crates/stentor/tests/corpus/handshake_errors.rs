@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use stentor::{Client, Config, Error, HandshakeFailure};
+use stentor::{Client, Config, Error, HandshakeFailure, WebSocket};
 use stentor_proto::{HandshakeLimits, Role};
 use stentor_testkit::corpus::handshake::{Case, Expect, client_cases, server_cases};
+use stentor_testkit::deflate::terms;
 use stentor_testkit::frame::text;
 use stentor_testkit::peer::{Peer, accept_of, request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,13 +26,18 @@ async fn every_case_for_a_server() {
         let addr = server.local_addr().unwrap();
         let served = async {
             match server.accept().await {
-                Ok(Some(upgrade)) => upgrade.accept().await.map(Some),
+                Ok(Some(upgrade)) => {
+                    let config = Config { deflate: case.deflate.clone(), ..Config::default() };
+                    upgrade.config(config).accept().await
+                }
                 Ok(None) => panic!("there is no hook"),
                 Err(error) => Err(error),
             }
         };
         let (served, answer) = soon(async { tokio::join!(served, ask(addr, case)) }).await;
-        if let Err(what) = judge_answer(case, served.err(), &answer) {
+        if let Err(what) =
+            judge_agreement(case, &served).and_then(|()| judge_answer(case, served.err(), &answer))
+        {
             failures.push(format!("{case}: {what}"));
         }
     }
@@ -83,10 +89,19 @@ fn judge_answer(case: &Case, error: Option<Error>, answer: &str) -> Result<(), S
         }
         (expected, error) => return Err(format!("{error:?}, {head:?} instead of {expected:?}")),
     }
-    match case.headers.iter().find(|(name, value)| !has(name, value)) {
-        Some((name, value)) => Err(format!("no {name}: {value} in {head}")),
+    if let Some((name, value)) = case.headers.iter().find(|(name, value)| !has(name, value)) {
+        return Err(format!("no {name}: {value} in {head}"));
+    }
+    let mut names = head.lines().filter_map(|line| Some(line.split_once(": ")?.0));
+    match names.find(|name| case.absent.iter().any(|absent| absent.eq_ignore_ascii_case(name))) {
+        Some(name) => Err(format!("{name} in {head}")),
         None => Ok(()),
     }
+}
+
+fn judge_agreement(case: &Case, result: &Result<WebSocket, Error>) -> Result<(), String> {
+    let agreed = result.as_ref().ok().and_then(WebSocket::deflate).map(terms);
+    if agreed == case.agreed { Ok(()) } else { Err(format!("agreed on {agreed:?}")) }
 }
 
 #[tokio::test]
@@ -96,7 +111,8 @@ async fn every_case_for_a_client() {
     let mut failures = Vec::new();
     let cases = client_cases();
     for case in &cases {
-        let mut client = case.offers.iter().fold(Client::new(), Client::subprotocol);
+        let config = Config { deflate: case.deflate.clone(), ..Config::default() };
+        let mut client = case.offers.iter().fold(Client::new().config(config), Client::subprotocol);
         if case.optional {
             client = client.subprotocol_optional();
         }
@@ -108,7 +124,9 @@ async fn every_case_for_a_client() {
             peer
         };
         let (result, mut peer) = soon(async { tokio::join!(client.connect(&*uri), answering) }).await;
-        if let Err(what) = judge_result(case, result.as_ref().err()) {
+        if let Err(what) =
+            judge_agreement(case, &result).and_then(|()| judge_result(case, result.as_ref().err()))
+        {
             failures.push(format!("{case}: {what}"));
         }
         drop(result);

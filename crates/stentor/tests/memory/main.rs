@@ -7,7 +7,10 @@ mod support;
 mod idle;
 mod kept_message;
 mod lengths;
+mod per_connection;
 mod slow_peer;
+
+use tokio::runtime::{Builder, Runtime};
 
 /// Bytes on the heap, beyond those before the test.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +23,15 @@ struct Heap {
 
 /// Runs a test on paused time and counts.
 fn measured<T>(test: impl Future<Output = T>) -> (Heap, T) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    measured_in(&Builder::new_current_thread().enable_all().start_paused(true).build().unwrap(), test)
+}
+
+/// Runs a test whose sockets are the kernel's and counts.
+fn measured_in_real_time<T>(test: impl Future<Output = T>) -> (Heap, T) {
+    measured_in(&Builder::new_current_thread().enable_all().build().unwrap(), test)
+}
+
+fn measured_in<T>(runtime: &Runtime, test: impl Future<Output = T>) -> (Heap, T) {
     // The buffers that a thread keeps belong to it, not to a connection.
     runtime.block_on(warm_up());
     let mut output = None;

@@ -111,7 +111,7 @@ fn a_flood_that_nobody_receives_is_left_in_the_transport() {
         });
         println!("messages of {message} bytes: {taken} bytes taken, at most {} held", heap.most);
         // The messages in the queue, and a block or two.
-        assert!(taken < (64 << 10) + 2 * (32 << 10), "{taken} bytes taken");
+        assert!(taken < (64 << 10) + 2 * (64 << 10), "{taken} bytes taken");
         let frames = (message + 10) * 1000;
         assert!(heap.most < frames + (64 << 10) * 3 + (96 << 10), "{heap:?}");
     }

@@ -8,15 +8,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stentor::{Acceptor, Config, HandlerOutput, Io, Result, Server, WebSocket};
+use stentor::{Acceptor, Client, Config, HandlerOutput, Io, Listener, Result, Server, WebSocket};
 use stentor_proto::Role;
 use stentor_proto::bytes::BytesMut;
 use stentor_testkit::peer::Peer;
 use stentor_testkit::script::connection;
 use stentor_testkit::transport::pipe;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// How many bytes fit into an in-memory transport.
@@ -25,6 +25,42 @@ pub(crate) const PIPE: usize = 64 << 10;
 /// A server on a free port.
 pub(crate) async fn server() -> Server {
     Server::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// A server without sockets, and how to reach it: for paused time.
+pub(crate) fn server_in_memory() -> (Server, Dial) {
+    let (dial, mut dialled) = mpsc::unbounded_channel();
+    let listener = Listener::from_stream(futures_util::stream::poll_fn(move |cx| dialled.poll_recv(cx)));
+    (Server::from_listener(listener), Dial(dial))
+}
+
+/// The way to a server without sockets.
+#[derive(Clone, Debug)]
+pub(crate) struct Dial(mpsc::UnboundedSender<std::io::Result<(DuplexStream, Option<SocketAddr>)>>);
+
+impl Dial {
+    /// A byte stream to the server, from this address.
+    pub(crate) fn from(&self, addr: &str) -> DuplexStream {
+        let (ours, theirs) = pipe(PIPE);
+        // A server that is gone drops the other end.
+        let _ = self.0.send(Ok((theirs, Some(addr.parse().unwrap()))));
+        ours
+    }
+
+    /// A byte stream to the server.
+    pub(crate) fn up(&self) -> DuplexStream {
+        self.from("192.0.2.1:4711")
+    }
+
+    /// A client by hand, connected.
+    pub(crate) async fn peer(&self) -> Peer<DuplexStream> {
+        Peer::connect(self.up()).await
+    }
+
+    /// Our client, connected.
+    pub(crate) async fn client(&self) -> WebSocket {
+        Client::new().connect_over("ws://in.memory/", self.up()).await.unwrap()
+    }
 }
 
 /// Runs `server` in the background, until the test ends.
@@ -59,6 +95,32 @@ pub(crate) async fn connect(addr: SocketAddr) -> WebSocket {
 /// A client by hand, connected to `addr`.
 pub(crate) async fn raw_client(addr: SocketAddr) -> Peer<TcpStream> {
     Peer::connect(TcpStream::connect(addr).await.unwrap()).await
+}
+
+/// What a server answers to these bytes, up to the end of the connection: head and body.
+pub(crate) async fn ask(addr: SocketAddr, request: &str) -> (String, Vec<u8>) {
+    let mut tcp = TcpStream::connect(addr).await.unwrap();
+    tcp.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    soon(tcp.read_to_end(&mut answer)).await.unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+    let body = answer.split_off(end);
+    (String::from_utf8(answer).unwrap(), body)
+}
+
+/// The status, and the message in the JSON of a refusal, which has to say the same status and to be
+/// meant for no cache.
+pub(crate) async fn ask_refused(addr: SocketAddr, request: &str) -> (u16, String) {
+    let (head, body) = ask(addr, request).await;
+    let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let lower = head.to_lowercase();
+    for line in ["content-type: application/json\r\n", "cache-control: no-store\r\n", "connection: close\r\n"]
+    {
+        assert!(lower.contains(line) || status == 426, "no {line:?} in {head}");
+    }
+    let body = String::from_utf8(body).unwrap();
+    let message = body.strip_prefix(&format!(r#"{{"code":{status},"message":""#)).expect("the status");
+    (status, message.split_once('"').unwrap().0.to_owned())
 }
 
 /// A listener for a server by hand, and the URI to reach it.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use stentor_proto::{CloseCode, ClosedBy, Config, ProtocolError, Role, State};
+use stentor_proto::{CloseCode, ClosedBy, Config, DeflateParams, ProtocolError, Role, State};
 
 use super::{Case, Command, Ended, Event, Input, Sent, Step};
 use crate::frame::{Frame, LengthForm, frame};
@@ -61,6 +61,7 @@ fn new_case(file: &str, line: usize, name: &str) -> Result<Case, String> {
             keepalive: None,
             ..Config::default()
         },
+        deflate: None,
         steps: Vec::new(),
     })
 }
@@ -86,6 +87,12 @@ fn parse_line(case: &mut Case, line: usize, text: &str) -> Result<(), String> {
         "config" if case.steps.is_empty() => {
             while !words.at_end() {
                 configure(&mut case.config, words.word()?)?;
+            }
+        }
+        "deflate" if case.steps.is_empty() => {
+            let params = case.deflate.get_or_insert_default();
+            while !words.at_end() {
+                agree(params, words.word()?)?;
             }
         }
         "<" | "do" => {
@@ -165,6 +172,19 @@ fn configure(config: &mut Config, setting: &str) -> Result<(), String> {
         }
         "fragment_size" => config.fragment_size = Some(value),
         _ => return Err(format!("unknown setting {name:?}")),
+    }
+    Ok(())
+}
+
+fn agree(params: &mut DeflateParams, parameter: &str) -> Result<(), String> {
+    let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+    let bits = || value.parse().map_err(|_| format!("{value:?} is no number"));
+    match name {
+        "server_no_context_takeover" => params.server_context_takeover = false,
+        "client_no_context_takeover" => params.client_context_takeover = false,
+        "server_max_window_bits" => params.server_max_window_bits = bits()?,
+        "client_max_window_bits" => params.client_max_window_bits = bits()?,
+        _ => return Err(format!("unknown parameter {name:?}")),
     }
     Ok(())
 }
@@ -284,6 +304,7 @@ fn parse_violation(word: &str) -> Result<ProtocolError, String> {
         "FragmentedControlFrame" => ProtocolError::FragmentedControlFrame,
         "UnexpectedContinuation" => ProtocolError::UnexpectedContinuation,
         "UnfinishedMessage" => ProtocolError::UnfinishedMessage,
+        "InvalidDeflate" => ProtocolError::InvalidDeflate,
         "InvalidUtf8" => ProtocolError::InvalidUtf8,
         "CloseBodyTooShort" => ProtocolError::CloseBodyTooShort,
         "FrameTooLarge" => ProtocolError::FrameTooLarge,

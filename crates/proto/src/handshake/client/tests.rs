@@ -2,6 +2,7 @@ use http::Uri;
 
 use super::super::HeadError;
 use super::*;
+use crate::deflate::{Deflate, DeflateParams, ParameterError};
 use crate::extension::ExtensionError;
 use crate::{Event, Message};
 
@@ -212,6 +213,44 @@ fn no_extension_may_be_answered_as_none_is_offered() {
 }
 
 #[test]
+fn compression_is_offered_and_comes_with_the_connection_if_it_is_answered() {
+    let deflate = Deflate { server_context_takeover: false, ..Deflate::default() };
+    let config = Arc::new(Config { deflate: Some(deflate), ..Config::default() });
+    let handshake = || ClientHandshake::new(&plain(), Box::new(SampleNonce), Arc::clone(&config)).unwrap();
+    let request = String::from_utf8(handshake().request_head().to_vec()).unwrap();
+    let offers = "permessage-deflate; server_no_context_takeover; server_max_window_bits=12; \
+                  client_max_window_bits=12, permessage-deflate; server_no_context_takeover; \
+                  client_max_window_bits";
+    assert!(request.contains(&format!("Sec-WebSocket-Extensions: {offers}\r\n")), "{request}");
+
+    let answered = |extensions: &str| {
+        let lines = format!("Sec-WebSocket-Extensions: {extensions}\r\n");
+        handshake().receive(&mut BytesMut::from(&valid(&lines)[..]), Instant::now())
+    };
+    let Ok(Progress::Done((connection, _))) = answered("permessage-deflate; server_no_context_takeover")
+    else {
+        panic!("the answer is in order");
+    };
+    assert_eq!(
+        connection.deflate(),
+        Some(DeflateParams { server_context_takeover: false, ..DeflateParams::default() })
+    );
+    let error = answered("permessage-deflate").expect_err("what was asked for is missing");
+    assert_eq!(
+        error.to_string(),
+        "invalid permessage-deflate: server_no_context_takeover was asked for and is missing \
+         (RFC 7692 section 7.1)"
+    );
+
+    let Ok(Progress::Done((connection, _))) =
+        handshake().receive(&mut BytesMut::from(&valid("")[..]), Instant::now())
+    else {
+        panic!("a server may decline");
+    };
+    assert_eq!(connection.deflate(), None);
+}
+
+#[test]
 fn the_subprotocol_is_one_of_those_on_offer() {
     let offering = plain().subprotocol("chat").subprotocol("superchat");
     let answer = |request: &ClientRequest, line: &str| error_of(request, &valid(line));
@@ -253,6 +292,7 @@ fn every_error_says_what_is_wrong_and_where_the_rule_is() {
         E::DuplicateAccept,
         E::WrongAccept,
         E::InvalidExtensions(ExtensionError::Empty),
+        E::InvalidDeflate(ParameterError::Unknown("x".into())),
         E::ExtensionNotOffered,
         E::DuplicateSubprotocol,
         E::SubprotocolNotOffered,
@@ -265,7 +305,7 @@ fn every_error_says_what_is_wrong_and_where_the_rule_is() {
         assert!(error.response().is_none());
         assert_eq!(
             std::error::Error::source(&error).is_some(),
-            matches!(error, E::Head(_) | E::InvalidExtensions(_))
+            matches!(error, E::Head(_) | E::InvalidExtensions(_) | E::InvalidDeflate(_))
         );
     }
 }

@@ -8,7 +8,7 @@ fn request(uri: &str) -> ClientRequest {
 
 fn head(request: &ClientRequest) -> Result<String, ClientRequestError> {
     let key = HandshakeKey::parse("dGhlIHNhbXBsZSBub25jZQ==").unwrap();
-    request.head(&key).map(|head| String::from_utf8(head.to_vec()).unwrap())
+    request.head(&key, None).map(|head| String::from_utf8(head.to_vec()).unwrap())
 }
 
 #[test]

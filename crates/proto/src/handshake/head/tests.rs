@@ -6,6 +6,7 @@ const LIMITS: HandshakeLimits = HandshakeLimits {
     max_headers: 3,
     max_head_size: 48,
     timeout: std::time::Duration::from_secs(10),
+    authorize_timeout: std::time::Duration::from_secs(10),
 };
 
 type Outcome = Result<Option<(Vec<u8>, Vec<(String, Vec<u8>)>, Vec<u8>)>, HeadError>;

@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, HeaderName, SET_COOKIE};
 use super::super::{AcceptError, Acceptance};
 use super::*;
 use crate::config::Config;
+use crate::deflate::{Deflate, DeflateParams};
 use crate::extension::ExtensionError;
 use crate::message::Message;
 use crate::{Event, header_value};
@@ -42,11 +43,21 @@ fn receive(handshake: &ServerHandshake, request: &str) -> Result<Incoming, Hands
     match (&whole, progress) {
         (Err(whole), Err(piecewise)) => assert_eq!(*whole, piecewise),
         (whole, Ok(Progress::Done(piecewise))) => {
-            assert_eq!(format!("{whole:?}"), format!("Ok({piecewise:?})"));
+            assert_eq!(whole.as_ref().map(everything), Ok(everything(&piecewise)));
         }
         (whole, piecewise) => panic!("{whole:?} in one piece, {piecewise:?} byte by byte"),
     }
     whole
+}
+
+/// All that is known of a request; what is printed for debugging leaves out what may be secret.
+fn everything(incoming: &Incoming) -> String {
+    match incoming {
+        Incoming::Plain(request) => format!("{request:?}"),
+        Incoming::Upgrade(Offer { request, host, version, key, extensions }) => {
+            format!("{request:?} {host:?} {version:?} {key:?} {extensions:?}")
+        }
+    }
 }
 
 fn offer_by(handshake: &ServerHandshake, request: &str) -> Offer {
@@ -284,6 +295,26 @@ fn a_foreign_page_is_refused_unless_the_policy_says_otherwise() {
 }
 
 #[test]
+fn a_rebound_name_is_refused_by_the_list_of_hosts() {
+    let policy = OriginPolicy::same_origin().hosts(["example.com"]).unwrap();
+    let listed = handshake().origins(policy.clone());
+    let rebound = |request: &str| request.replace("Host: example.com", "Host: evil.example");
+    let page = valid("Origin: http://example.com\r\n");
+    offer_by(&listed, &page);
+    // To the origin alone the rebound name is its own page's.
+    let page = rebound(&page.replace("Origin: http://example.com", "Origin: http://evil.example"));
+    assert_eq!(receive(&listed, &page).unwrap_err(), HandshakeError::HostNotAllowed);
+    assert_eq!(offer(&page).check_origin(&policy), Err(HandshakeError::HostNotAllowed));
+    // Without an origin too, and for plain requests.
+    assert_eq!(receive(&listed, &rebound(&valid(""))).unwrap_err(), HandshakeError::HostNotAllowed);
+    let plain = "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+    assert_eq!(receive(&listed, plain).unwrap_err(), HandshakeError::HostNotAllowed);
+    // The host that counts is the target's, when that names one.
+    let absolute = valid("").replace("GET /chat", "GET http://evil.example/chat");
+    assert_eq!(receive(&listed, &absolute).unwrap_err(), HandshakeError::HostNotAllowed);
+}
+
+#[test]
 fn an_origin_comes_once_and_is_text() {
     let origin = "Origin: http://example.com\r\n";
     assert_eq!(error(&valid(&origin.repeat(2))), HandshakeError::DuplicateOrigin);
@@ -314,7 +345,7 @@ fn the_example_of_rfc_6455_is_accepted() {
         "Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Version: 13\r\n\r\n",
     ));
     assert_eq!(
-        offer.response_head(&Acceptance::new().subprotocol("chat")).unwrap(),
+        offer.response_head(&Acceptance::new().subprotocol("chat"), &Config::default()).unwrap(),
         concat!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
             "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
@@ -323,19 +354,47 @@ fn the_example_of_rfc_6455_is_accepted() {
 }
 
 #[test]
+fn accepting_answers_the_first_offer_of_compression_that_is_in_order() {
+    let offer = || {
+        offer(&valid(concat!(
+            "Sec-WebSocket-Extensions: permessage-deflate; x\r\n",
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, permessage-deflate\r\n",
+        )))
+    };
+    let wanted = Config { deflate: Some(Deflate::default()), ..Config::default() };
+    let params =
+        DeflateParams { server_max_window_bits: 12, client_max_window_bits: 12, ..DeflateParams::default() };
+    let answer = "Sec-WebSocket-Extensions: \
+                  permessage-deflate; server_max_window_bits=12; client_max_window_bits=12\r\n";
+    for (config, agreed) in [(wanted, Some(params)), (Config::default(), None)] {
+        assert_eq!(offer().deflate(&config), agreed);
+        let by_hand = offer().response_head(&Acceptance::new(), &config).unwrap();
+        let text = String::from_utf8(by_hand.to_vec()).unwrap();
+        assert_eq!(text.contains(answer), agreed.is_some(), "{text}");
+        assert_eq!(text.contains("Sec-WebSocket-Extensions"), agreed.is_some(), "{text}");
+
+        let mut connection = offer().accept(&Acceptance::new(), Arc::new(config), Instant::now()).unwrap();
+        assert_eq!(connection.deflate(), agreed);
+        let mut head = connection.poll_transmit().unwrap();
+        assert_eq!(head.copy_to_bytes(head.remaining()), by_hand);
+    }
+}
+
+#[test]
 fn an_acceptance_may_add_headers_but_not_those_of_the_handshake() {
     let offer = offer(&valid("Sec-WebSocket-Protocol: chat\r\n"));
     let value = HeaderValue::from_static("x");
     let cookies =
         Acceptance::new().header(SET_COOKIE, value.clone()).header(SET_COOKIE, "y".parse().unwrap());
-    let head = offer.response_head(&cookies).unwrap();
+    let head = offer.response_head(&cookies, &Config::default()).unwrap();
     assert!(head.ends_with(b"=\r\nset-cookie: x\r\nset-cookie: y\r\n\r\n"));
 
     for name in [CONTENT_LENGTH, SEC_WEBSOCKET_PROTOCOL, HeaderName::from_static("connection")] {
-        let error = offer.response_head(&Acceptance::new().header(name.clone(), value.clone())).unwrap_err();
+        let acceptance = Acceptance::new().header(name.clone(), value.clone());
+        let error = offer.response_head(&acceptance, &Config::default()).unwrap_err();
         assert_eq!(error.to_string(), format!("the handshake itself writes the header {name}"));
     }
-    let error = offer.response_head(&Acceptance::new().subprotocol("other")).unwrap_err();
+    let error = offer.response_head(&Acceptance::new().subprotocol("other"), &Config::default()).unwrap_err();
     assert_eq!(error, AcceptError::SubprotocolNotOffered("other".into()));
     assert_eq!(error.to_string(), "the client did not offer subprotocol \"other\"");
     let refused = offer.accept(&Acceptance::new().subprotocol("Chat"), Arc::default(), Instant::now());
@@ -400,6 +459,7 @@ fn every_error_has_its_response() {
         (E::DuplicateOrigin, 400),
         (E::InvalidOrigin, 400),
         (E::OriginNotAllowed, 403),
+        (E::HostNotAllowed, 403),
         (E::UpgradeRequired, 426),
         (E::TimedOut, 408),
     ] {
@@ -418,6 +478,15 @@ fn every_error_has_its_response() {
         );
     }
     assert_eq!(E::UpgradeRequired.status(), StatusCode::UPGRADE_REQUIRED);
+}
+
+#[test]
+fn a_debug_print_of_an_offer_holds_no_secret() {
+    let request = valid("Cookie: session=hunter2\r\nAuthorization: Bearer hunter2\r\n");
+    let request = request.replace("room=1", "token=hunter2");
+    let printed = format!("{:?}", offer(&request));
+    assert!(printed.contains("/chat") && printed.contains("cookie"), "{printed}");
+    assert!(!printed.contains("hunter2"), "{printed}");
 }
 
 #[test]

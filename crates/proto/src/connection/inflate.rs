@@ -1,0 +1,126 @@
+//! Compressed messages arrive (RFC 7692 §7.2.2), a bounded piece of work at a time.
+//!
+//! A short message that is there whole is inflated at once. Every other goes through the
+//! [`Assembler`], as its bytes arrive and as the work done allows.
+
+use bytes::{Buf, BytesMut};
+
+use super::Connection;
+use super::receive::{PartialFrame, Taken};
+use crate::assembler::Assembler;
+use crate::deflate::{give_scratch, take_scratch};
+use crate::error::ProtocolError;
+use crate::event::Event;
+use crate::mask::apply_mask;
+use crate::message::Message;
+use crate::opcode::Opcode;
+use crate::utf8::{Utf8Bytes, is_utf8};
+
+/// A message that inflates to no more than this is inflated beside the others of its thread, and
+/// copied once its length is known.
+const SHORT: usize = 8 << 10;
+
+impl Connection {
+    /// Begins a compressed message by its first frame, whose header was taken. Gives the message
+    /// when it is short and there whole; otherwise it is in the inbox from now on, what was taken of
+    /// its frame as well.
+    #[inline(never)]
+    pub(super) fn begin_inflating(
+        &mut self,
+        mut frame: PartialFrame,
+        bytes: &mut BytesMut,
+    ) -> Result<Option<Message>, ProtocolError> {
+        let Some(codec) = &mut self.codec else { return Ok(None) };
+        let mut inflation = codec.decoder.begin();
+        let text = frame.header.opcode == Opcode::Text;
+        let mut taken = None;
+        if frame.header.fin
+            && !codec.inflating.is_done()
+            && let Some(payload) = bytes.get_mut(..frame.len)
+        {
+            if let Some(key) = frame.header.mask {
+                apply_mask(key, payload, 0);
+            }
+            frame.done = frame.len;
+            // One byte more than may be, to see that it is too much.
+            let room = SHORT.min(self.config.max_message_size).saturating_add(1);
+            let mut scratch = take_scratch(room);
+            let Some(output) = scratch.get_mut(..room) else { return Ok(None) };
+            let step = inflation.step(payload, output)?;
+            codec.inflating.spend(step);
+            if step.produced > self.config.max_message_size {
+                return Err(ProtocolError::MessageTooLarge);
+            }
+            frame.taken = step.consumed;
+            bytes.advance(step.consumed);
+            let inflated = scratch.get(..step.produced).unwrap_or_default();
+            if step.consumed == frame.len && step.produced < room {
+                inflation.finish()?;
+                codec.decoder.end(inflation, inflated);
+                if text && !is_utf8(inflated) {
+                    return Err(ProtocolError::InvalidUtf8);
+                }
+                let payload = bytes::Bytes::copy_from_slice(inflated);
+                give_scratch(scratch);
+                self.inbox.unfinished_since = None;
+                return Ok(Some(if text {
+                    Message::Text(Utf8Bytes::from_validated(payload))
+                } else {
+                    Message::Binary(payload)
+                }));
+            }
+            taken = Some((scratch, step.produced));
+        }
+        let mut assembler = Box::new(Assembler::compressed(frame.header.opcode, inflation));
+        assembler.begin_fragment(frame.len, &self.config)?;
+        if let Some((scratch, len)) = taken {
+            assembler.begin_inflated(scratch.get(..len).unwrap_or_default())?;
+            give_scratch(scratch);
+        }
+        self.inbox.assembler = Some(assembler);
+        self.inbox.frame = Some(frame);
+        Ok(None)
+    }
+
+    /// Takes what `bytes` hold of the payload of `frame`, which belongs to a compressed message, or
+    /// as much of it as may be inflated before a pause.
+    #[inline(never)]
+    pub(super) fn inflate_payload(
+        &mut self,
+        mut frame: PartialFrame,
+        bytes: &mut BytesMut,
+    ) -> Result<Taken, ProtocolError> {
+        let (Some(codec), Some(assembler)) = (&mut self.codec, &mut self.inbox.assembler) else {
+            return Ok(Taken::Partial(frame));
+        };
+        // What was unmasked before a pause stands at the front.
+        let unmasked = frame.done - frame.taken;
+        let end = bytes.len().min(frame.len - frame.taken);
+        if let (Some(key), Some(fresh)) = (frame.header.mask, bytes.get_mut(unmasked..end)) {
+            apply_mask(key, fresh, frame.done);
+        }
+        frame.done = frame.taken + end;
+        let piece = bytes.get(..end).unwrap_or_default();
+        let taken = assembler.inflate(piece, &codec.decoder, &mut codec.inflating, &self.config)?;
+        bytes.advance(taken);
+        frame.taken += taken;
+        self.inbox.paused = codec.inflating.is_done();
+        if self.inbox.paused || frame.taken < frame.len {
+            return Ok(Taken::Partial(frame));
+        }
+        if !frame.header.fin {
+            return Ok(Taken::Fragment);
+        }
+        let Some(assembler) = self.inbox.assembler.take() else { return Ok(Taken::Fragment) };
+        let message = assembler.finish(Some(&mut codec.decoder))?;
+        self.inbox.unfinished_since = None;
+        Ok(Taken::Event(Event::Message(message)))
+    }
+
+    /// A pause begins, or nothing more is there: after it, inflating may go on for a while.
+    pub(super) fn renew_inflating(&mut self) {
+        if let Some(codec) = &mut self.codec {
+            codec.inflating.renew();
+        }
+    }
+}

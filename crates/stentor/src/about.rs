@@ -1,0 +1,28 @@
+//! What is known of a connection beyond its bytes, kept only when it was asked for.
+
+use std::net::IpAddr;
+
+use http::{Extensions, Uri};
+
+use crate::forwarded::Source;
+
+/// What few connections have, in one box.
+#[derive(Debug, Default)]
+pub(crate) struct About {
+    /// What the authorize hook has returned.
+    pub(crate) context: Extensions,
+    pub(crate) uri: Option<Uri>,
+    /// The client's address, when it is not the peer's.
+    pub(crate) forwarded: Option<IpAddr>,
+}
+
+impl About {
+    /// `None` when there is nothing to be kept.
+    pub(crate) fn new(context: Extensions, uri: Option<&Uri>, source: Source) -> Option<Box<Self>> {
+        // A copy, because the URI of a request shares the memory of the whole head.
+        let uri = uri.and_then(|uri| uri.to_string().parse().ok());
+        let forwarded = source.client.filter(|_| source.is_forwarded());
+        let empty = context.is_empty() && uri.is_none() && forwarded.is_none();
+        (!empty).then(|| Box::new(Self { context, uri, forwarded }))
+    }
+}

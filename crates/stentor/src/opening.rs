@@ -1,0 +1,239 @@
+//! One opening handshake on a server, from the first byte to the answer (RFC 6455 §4.2).
+//!
+//! ```text
+//!  PROXY header ─► request ─► origin ─► plain: the http hook's answer
+//!       │             │         │   └─► upgrade: address counted ─► hooks ─► Upgrade
+//!       └─ dropped    └─────────┴─ 4xx                │               │
+//!                                                     └─ 429          └─ as they say, 408, 500
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, Response, StatusCode};
+use stentor_proto::handshake::{HandshakeError, Incoming, Offer, Progress, ServerHandshake, error_response};
+
+use crate::error::{HandshakeFailure, Result};
+use crate::forwarded::Source;
+use crate::handler::{Panicked, catch_panic};
+use crate::handshake;
+use crate::limits::{Handshaking, Place, TooMany};
+use crate::proxy_protocol;
+use crate::race::{First, race};
+use crate::rejection::Rejection;
+use crate::request::UpgradeRequest;
+use crate::settings::Settings;
+use crate::transport::Transport;
+use crate::upgrade::{Terms, Upgrade};
+
+/// What a server counts a new connection as.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) place: Place,
+    /// `None` once it is no handshake that it is busy with.
+    pub(crate) handshaking: Option<Handshaking>,
+}
+
+impl Admission {
+    /// Until the handshake has to end for the sake of others.
+    async fn ended(this: &mut Option<&mut Self>) {
+        match this.as_mut().and_then(|admission| admission.handshaking.as_mut()) {
+            Some(handshaking) => handshaking.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn handshaking<'a>(this: &'a Option<&mut Self>) -> Option<&'a Handshaking> {
+        this.as_ref()?.handshaking.as_ref()
+    }
+}
+
+/// There are too many connections from one address.
+pub(crate) fn too_many() -> Rejection {
+    Rejection::new(StatusCode::TOO_MANY_REQUESTS, "too many connections from this address")
+}
+
+impl Settings {
+    /// Reads the opening handshake within its deadline, asks the hooks, and refuses whom they or
+    /// the rules refuse. `None` when it was a plain HTTP request, which has been answered.
+    pub(crate) async fn open(
+        &self,
+        mut transport: Transport,
+        peer_addr: Option<SocketAddr>,
+        mut admission: Option<&mut Admission>,
+    ) -> Result<Option<Upgrade>> {
+        let mut inbound = BytesMut::new();
+        let mut source = Source::direct(peer_addr);
+        let arriving = self.arrive(&mut transport, &mut source, &mut inbound);
+        let arriving = tokio::time::timeout(self.config.handshake.timeout, arriving);
+        let arrived = match race(arriving, Admission::ended(&mut admission)).await {
+            First::Left(Ok(Ok(arrived))) => arrived,
+            First::Left(Ok(Err(error))) => return Err(error.into()),
+            First::Left(Err(_)) => Err(HandshakeError::TimedOut),
+            First::Right(()) => return Err(self.give_way(transport)),
+        };
+        let incoming = match arrived {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                drop(inbound);
+                return self.refuse(transport, error, admission).await;
+            }
+        };
+        let offer = match (incoming, &self.http) {
+            (Incoming::Upgrade(offer), _) => offer,
+            (Incoming::Plain(_), None) => {
+                return self.refuse(transport, HandshakeError::UpgradeRequired, admission).await;
+            }
+            (Incoming::Plain(request), Some(hook)) => {
+                if let Some(admission) = admission {
+                    admission.handshaking = None;
+                }
+                let method = request.method().clone();
+                let response = catch_panic(async { hook(request).await }).await.unwrap_or_else(|Panicked| {
+                    self.report(peer_addr, "the http hook panicked".into());
+                    error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
+                });
+                handshake::answer(transport, &response, &method, self.config.write_timeout).await?;
+                return Ok(None);
+            }
+        };
+        if let Some(handshaking) = Admission::handshaking(&admission) {
+            handshaking.is_needed();
+        }
+        let place = admission.as_mut().map(|admission| &mut admission.place);
+        let decision = match self.identify(offer, source, place) {
+            Err(rejection) => Err(rejection.into()),
+            Ok(request) => {
+                let patience = self.config.handshake.authorize_timeout;
+                match race(self.hooks.decide(request, patience), Admission::ended(&mut admission)).await {
+                    First::Left(decision) => decision,
+                    First::Right(()) => return Err(self.give_way(transport)),
+                }
+            }
+        };
+        let refusal = match decision {
+            Ok(_) if self.shutdown.is_draining() => self.busy().into(),
+            Ok((request, acceptance)) => {
+                return Ok(Some(Upgrade::new(request, transport, inbound, acceptance, self.terms())));
+            }
+            Err(refusal) => refusal,
+        };
+        if let Some(hook) = refusal.panicked {
+            self.report(peer_addr, format!("the {hook} hook panicked").into());
+        }
+        let response = refusal.rejection.clone().into();
+        self.answer(transport, &response, admission).await?;
+        Err(HandshakeFailure::Rejected(refusal.rejection).into())
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            config: Arc::clone(&self.config),
+            keep_uri: self.keep_uri,
+            connections: self.connections.clone(),
+            shutdown: self.shutdown.clone(),
+        }
+    }
+
+    /// Reads all that comes before a request's answer, and notes where it comes from.
+    async fn arrive(
+        &self,
+        transport: &mut Transport,
+        source: &mut Source,
+        inbound: &mut BytesMut,
+    ) -> io::Result<Result<Incoming, HandshakeError>> {
+        if self.proxies.as_ref().is_some_and(|proxies| proxies.expects_proxy_header(source.client))
+            && let Some(client) = proxy_protocol::read(transport).await?
+        {
+            source.client = Some(client.ip());
+        }
+        self.read_request(transport, inbound).await
+    }
+
+    async fn read_request(
+        &self,
+        transport: &mut Transport,
+        inbound: &mut BytesMut,
+    ) -> io::Result<Result<Incoming, HandshakeError>> {
+        let mut handshake = ServerHandshake::new(self.config.handshake)
+            .versions(self.versions)
+            .origins(Arc::clone(&self.origins));
+        loop {
+            if handshake::read(transport, inbound).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match handshake.receive(inbound) {
+                Ok(Progress::NeedMore(more)) => handshake = more,
+                Ok(Progress::Done(incoming)) => return Ok(Ok(incoming)),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// Finds out whose request it is, and counts that client.
+    fn identify(
+        &self,
+        offer: Offer,
+        mut source: Source,
+        place: Option<&mut Place>,
+    ) -> Result<UpgradeRequest, Rejection> {
+        if let Some(proxies) = &self.proxies {
+            let client = proxies.client(source.client, offer.request().headers());
+            source.client = client.map_err(|_| {
+                Rejection::new(StatusCode::BAD_REQUEST, "what the proxy forwards cannot be read")
+            })?;
+        }
+        if let (Some(place), Some(client)) = (place, source.client) {
+            // A proxy is not its clients; those it does not tell apart are not counted.
+            let is_proxy = self.proxies.as_ref().is_some_and(|proxies| proxies.trusts(Some(client)));
+            if !is_proxy {
+                place.claim(client).map_err(|TooMany| too_many())?;
+            }
+        }
+        Ok(UpgradeRequest::new(offer, source))
+    }
+
+    async fn refuse<T>(
+        &self,
+        transport: Transport,
+        error: HandshakeError,
+        admission: Option<&mut Admission>,
+    ) -> Result<T> {
+        self.answer(transport, &error.response(), admission).await?;
+        Err(HandshakeFailure::Offer(error).into())
+    }
+
+    /// Answers who is refused, and sees him out; not for long, when others need the room.
+    async fn answer(
+        &self,
+        transport: Transport,
+        response: &Response<Bytes>,
+        mut admission: Option<&mut Admission>,
+    ) -> Result<()> {
+        if let Some(handshaking) = Admission::handshaking(&admission) {
+            handshaking.is_dispensable();
+        }
+        // The method is unknown, or GET, or not to be trusted; a body does no harm even to HEAD,
+        // because the connection ends behind it.
+        let answering = handshake::answer(transport, response, &Method::GET, self.config.write_timeout);
+        match race(answering, Admission::ended(&mut admission)).await {
+            First::Left(answered) => answered,
+            First::Right(()) => Ok(()),
+        }
+    }
+
+    /// Ends a handshake for the sake of others, with what can be said without waiting.
+    fn give_way(&self, mut transport: Transport) -> crate::error::Error {
+        let rejection = self.busy();
+        handshake::answer_at_once(&mut transport, &rejection.clone().into());
+        HandshakeFailure::Rejected(rejection).into()
+    }
+
+    pub(crate) fn busy(&self) -> Rejection {
+        let draining = self.shutdown.is_draining();
+        let message = if draining { "the server is going down" } else { "the server is busy" };
+        Rejection::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+}

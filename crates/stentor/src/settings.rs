@@ -1,0 +1,79 @@
+//! Everything that a server does alike for all its connections, whatever it listens on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use stentor_proto::handshake::OriginPolicy;
+use stentor_proto::{Config, Versions};
+
+use crate::connections::Connections;
+use crate::forwarded::TrustedProxies;
+use crate::handler::{BoxError, HandlerOutput};
+use crate::hooks::{BoxFuture, Hooks};
+use crate::shared::{HandlerFailure, drive};
+use crate::shutdown::Shutdown;
+use crate::slot::Slot;
+use crate::upgrade::Upgrade;
+
+type HttpHook = Arc<dyn Fn(Request<()>) -> BoxFuture<Response<Bytes>> + Send + Sync>;
+type ErrorHook = Arc<dyn Fn(Option<SocketAddr>, BoxError) + Send + Sync>;
+
+/// A server's settings, and its connections.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) config: Arc<Config>,
+    pub(crate) versions: Versions,
+    pub(crate) origins: Arc<OriginPolicy>,
+    pub(crate) hooks: Hooks,
+    pub(crate) proxies: Option<Arc<TrustedProxies>>,
+    pub(crate) keep_uri: bool,
+    pub(crate) http: Option<HttpHook>,
+    pub(crate) on_error: Option<ErrorHook>,
+    pub(crate) connections: Connections,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl Settings {
+    pub(crate) fn new() -> Self {
+        Self {
+            config: Arc::default(),
+            versions: Versions::default(),
+            origins: Arc::default(),
+            hooks: Hooks::new(),
+            proxies: None,
+            keep_uri: false,
+            http: None,
+            on_error: None,
+            connections: Connections::new(),
+            shutdown: Shutdown::new(),
+        }
+    }
+
+    /// Runs the handler of an upgrade and drives the connection that comes of it, telling the hook
+    /// what goes wrong.
+    pub(crate) async fn serve_upgrade<H, F>(&self, mut upgrade: Upgrade, handler: H)
+    where
+        H: FnOnce(Upgrade) -> F,
+        F: Future<Output: HandlerOutput>,
+    {
+        let slot = Arc::new(Slot::new());
+        upgrade.driven_through(&slot);
+        // Boxed, so that it is held once, however often the futures around it are moved.
+        let handler = Box::pin(async move { handler(upgrade).await.into_result() });
+        let error = match drive(&slot, handler).await {
+            Ok(()) => return,
+            Err(HandlerFailure::Error(error)) => error,
+            Err(HandlerFailure::Panic) => "the handler panicked".into(),
+        };
+        self.report(slot.get().and_then(|shared| shared.peer_addr), error);
+    }
+
+    /// Tells the hook what went wrong, and with whom.
+    pub(crate) fn report(&self, peer_addr: Option<SocketAddr>, error: BoxError) {
+        if let Some(hook) = &self.on_error {
+            hook(peer_addr, error);
+        }
+    }
+}
