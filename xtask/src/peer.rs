@@ -31,6 +31,19 @@ impl Peer {
         client
     }
 
+    /// Our server for the checks about compression.
+    pub(crate) fn deflate_server(&self) -> Result<Service> {
+        Service::start(Command::new(&self.program).arg("deflate-server"))
+    }
+
+    /// Our client, to run the checks about compression against a server at `address`, which compresses with windows of
+    /// at least so many bits.
+    pub(crate) fn deflate_client(&self, address: &str, smallest_window: u8) -> Command {
+        let mut client = Command::new(&self.program);
+        client.args(["deflate-client", address, &smallest_window.to_string()]);
+        client
+    }
+
     /// Our client, to be put through all the cases of the fuzzing server at `address`.
     pub(crate) fn autobahn_client(&self, address: &str) -> Command {
         let mut client = Command::new(&self.program);

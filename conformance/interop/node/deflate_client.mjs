@@ -53,10 +53,10 @@ async function wire(id) {
 
 const checks = new Checks();
 for (const takeover of TAKEOVER) {
-  await checks.check(`asked by the client: ${takeover}`, async () => {
+  await checks.check(`asked by the client: ${takeover || 'windows only'}`, async () => {
     for (const ours of windows().map((windows) => join(takeover, windows))) await named(ours, '');
   });
-  await checks.check(`asked by the server: ${takeover}`, async () => {
+  await checks.check(`asked by the server: ${takeover || 'windows only'}`, async () => {
     for (const theirs of windows().map((windows) => join(takeover, windows))) await named('', theirs);
   });
 }

@@ -5,6 +5,8 @@ import sys
 import uuid
 from urllib.parse import urlencode
 
+from checks import Checks, expect
+from content import binary, text
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -14,18 +16,8 @@ CLOSINGS = [
     ("4001", 4001, "à bientôt 👋"),
     ("3999", 3999, "é" * 61 + "!"),  # 123 bytes: the longest reason a close frame can carry
 ]
-LIMIT_SECONDS = 60
 
 address = sys.argv[1].replace("http", "ws", 1)
-ok = failed = 0
-
-
-def text(size):
-    return "aé漢😀" * (size // 10) + "z" * (size % 10)
-
-
-def binary(size):
-    return bytes((31 * i + (i >> 8)) & 255 for i in range(size))
 
 
 def pieces(content):
@@ -35,22 +27,6 @@ def pieces(content):
 
 def open_socket(path):
     return connect(address + path, max_size=16 << 20, proxy=None)
-
-
-async def check(name, body):
-    global ok, failed
-    try:
-        await asyncio.wait_for(body, LIMIT_SECONDS)
-        ok += 1
-        print(f"ok {name}", flush=True)
-    except Exception as error:
-        failed += 1
-        print(f"not ok {name}: {type(error).__name__}: {error}", flush=True)
-
-
-def expect(what, seen, expected):
-    if type(seen) is not type(expected) or seen != expected:
-        raise AssertionError(f"{what}: {seen!r:.80} instead of {expected!r:.80}")
 
 
 async def echo(content):
@@ -106,18 +82,18 @@ async def receive_close(code, reason):
 
 
 async def main():
+    checks = Checks()
     for kind, content in [("text", text), ("binary", binary)]:
         for size in SIZES:
-            await check(f"{kind} {size}", echo(content(size)))
-        await check(f"fragments sent: {kind}", send_fragments(content(1000)))
-        await check(f"fragments received: {kind}", receive_fragments(content(1000)))
-    await check("ping sent", send_ping())
-    await check("ping received", receive_ping())
+            await checks.check(f"{kind} {size}", echo(content(size)))
+        await checks.check(f"fragments sent: {kind}", send_fragments(content(1000)))
+        await checks.check(f"fragments received: {kind}", receive_fragments(content(1000)))
+    await checks.check("ping sent", send_ping())
+    await checks.check("ping received", receive_ping())
     for what, code, reason in CLOSINGS:
-        await check(f"close sent: {what}", send_close(code, reason))
-        await check(f"close received: {what}", receive_close(code, reason))
-    print(f"checks: {ok} ok, {failed} failed")
+        await checks.check(f"close sent: {what}", send_close(code, reason))
+        await checks.check(f"close received: {what}", receive_close(code, reason))
+    checks.finish()
 
 
 asyncio.run(main())
-sys.exit(0 if ok and not failed else 1)

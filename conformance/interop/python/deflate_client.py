@@ -65,9 +65,10 @@ async def main():
     # The zlib of Python cannot compress with the smallest window.
     pairs = windows(smallest_of_client=9)
     for takeover in TAKEOVER:
+        named = takeover or "windows only"
         asked = [join(takeover, pair) for pair in pairs]
-        await checks.check(f"asked by the client: {takeover}", exchanges((ours, "") for ours in asked))
-        await checks.check(f"asked by the server: {takeover}", exchanges(("", theirs) for theirs in asked))
+        await checks.check(f"asked by the client: {named}", exchanges((ours, "") for ours in asked))
+        await checks.check(f"asked by the server: {named}", exchanges(("", theirs) for theirs in asked))
     checks.finish()
 
 

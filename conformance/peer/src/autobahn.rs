@@ -2,7 +2,7 @@
 
 use stentor::{Client, WebSocket};
 
-use crate::{Result, config};
+use crate::{Result, deflating};
 
 const AGENT: &str = "stentor";
 
@@ -22,7 +22,7 @@ pub(crate) async fn run(url: &str) -> Result {
 }
 
 async fn connect(url: &str) -> Result<WebSocket> {
-    Ok(Client::new().config(config()).connect(url).await?)
+    Ok(Client::new().config(deflating("")?).connect(url).await?)
 }
 
 async fn echo(mut socket: WebSocket) -> Result {

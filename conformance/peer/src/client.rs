@@ -1,16 +1,14 @@
 //! The checks of `conformance/README.md`, with us as the client.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use stentor::{Client, CloseCode, Config, Message, WebSocket};
 
+use crate::checks::Checks;
 use crate::content::{binary, text};
 use crate::{Result, config, fragmenting};
 
 const SIZES: [usize; 8] = [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 16 << 20];
-/// For one check. Servers give a client that does not hang up 30 seconds: whoever runs into that is to be noticed.
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs all checks against the server at `http://ADDRESS`.
 pub(crate) async fn run(address: &str) -> Result {
@@ -95,7 +93,7 @@ impl Server {
     }
 }
 
-async fn expect_message(socket: &mut WebSocket, expected: &Message) -> Result {
+pub(crate) async fn expect_message(socket: &mut WebSocket, expected: &Message) -> Result {
     let message = socket.recv().await?.ok_or("a close instead of a message")?;
     if message.is_text() != expected.is_text() {
         return Err("the type of the message changed".into());
@@ -117,7 +115,7 @@ fn expect_close(socket: &WebSocket, code: u16, reason: Option<&str>) -> Result {
     Ok(())
 }
 
-async fn close(mut socket: WebSocket) -> Result {
+pub(crate) async fn close(mut socket: WebSocket) -> Result {
     socket.close(CloseCode::NORMAL, "").await?;
     expect_close(&socket, 1000, None)
 }
@@ -126,31 +124,4 @@ async fn close(mut socket: WebSocket) -> Result {
 fn unique_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-#[derive(Default)]
-struct Checks {
-    ok: usize,
-    failed: usize,
-}
-
-impl Checks {
-    async fn check(&mut self, name: &str, check: impl Future<Output = Result>) {
-        let result = tokio::time::timeout(LIMIT, check).await;
-        match result.unwrap_or_else(|_| Err(format!("nothing after {LIMIT:?}").into())) {
-            Ok(()) => {
-                self.ok += 1;
-                println!("ok {name}");
-            }
-            Err(why) => {
-                self.failed += 1;
-                println!("not ok {name}: {why}");
-            }
-        }
-    }
-
-    fn finish(self) -> Result {
-        println!("checks: {} ok, {} failed", self.ok, self.failed);
-        if self.failed == 0 { Ok(()) } else { Err("a check failed".into()) }
-    }
 }

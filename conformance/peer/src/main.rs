@@ -1,14 +1,20 @@
 //! Our side of the checks against others' WebSocket implementations, on the public API: a server with the behaviours
-//! of `conformance/README.md`, a client that makes its checks, and a client for Autobahn's fuzzing server.
+//! of `conformance/README.md`, a client that makes its checks, both for compression, and a client for Autobahn's
+//! fuzzing server.
 
 mod autobahn;
+mod checks;
 mod client;
 mod content;
+mod deflate;
+mod page;
+mod seen;
 mod server;
 
 use std::process::ExitCode;
 
-use stentor::Config;
+use stentor::{Config, Deflate};
+use stentor_testkit::deflate::settings;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = ()> = std::result::Result<T, Error>;
@@ -20,8 +26,12 @@ async fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["server"] => server::run().await,
         ["client", address] => client::run(address).await,
+        ["deflate-server"] => deflate::server::run().await,
+        ["deflate-client", address, smallest] => deflate::client::run(address, smallest).await,
         ["autobahn-client", url] => autobahn::run(url).await,
-        _ => Err("server | client http://ADDRESS | autobahn-client ws://ADDRESS".into()),
+        _ => Err("server | client http://ADDRESS | deflate-server | deflate-client http://ADDRESS BITS | \
+                  autobahn-client ws://ADDRESS"
+            .into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,4 +57,10 @@ fn config() -> Config {
 /// The same, with messages sent in fragments of 3 bytes, which cut characters apart.
 fn fragmenting() -> Config {
     Config { fragment_size: Some(3), ..config() }
+}
+
+/// The same, with messages of any size compressed on these terms.
+fn deflating(terms: &str) -> Result<Config> {
+    let deflate = Deflate { threshold: Some(0), ..settings(terms)? };
+    Ok(Config { deflate: Some(deflate), ..config() })
 }

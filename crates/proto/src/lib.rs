@@ -31,7 +31,8 @@
 //!    more, say so with [`transmit_blocked`](Connection::transmit_blocked), and go on reading.
 //! 3. Do what [`teardown`](Connection::teardown) says.
 //! 4. Wait until bytes arrive, the transport can be written to, the application has a command, or
-//!    the instant of [`poll_timeout`](Connection::poll_timeout) has come.
+//!    the instant of [`poll_timeout`](Connection::poll_timeout) has come. But when it
+//!    [`has_work`](Connection::has_work), only let others have their turn, and go on.
 //!
 //! Writing once for many events is fine and fast. Only a Ping asks for more care: at most one Pong
 //! waits, the latest. To have every Ping answered, write after each [`Event::Ping`].
@@ -131,6 +132,7 @@
 //! | opening handshake | [`handshake`] | RFC 6455 §4, §10.2; RFC 9112 |
 //! | versions, extensions | [`Version`], [`Versions`], [`Draft`], [`Extension`] | RFC 6455 §4.4, §9.1 |
 //! | header values | [`header_value`] | RFC 9110 §5.6 |
+//! | compression | [`Deflate`], [`DeflateParams`], [`Compress`], [`ParameterError`] | RFC 7692 |
 //! | messages | [`Message`], [`Prepared`], [`Utf8Bytes`], [`Utf8Validator`] | RFC 6455 §5.6, §8.1; RFC 3629 |
 //! | frames | [`FrameHeader`], [`Opcode`], [`MaskingKey`], [`apply_mask`] | RFC 6455 §5.2, §5.3 |
 //! | closing | [`CloseCode`], [`CloseFrame`], [`Closed`], [`ClosedBy`] | RFC 6455 §5.5.1, §7 |
@@ -139,9 +141,8 @@
 //!
 //! # What is not here
 //!
-//! No extension is implemented, so reserved bits are always a violation: permessage-deflate
-//! (RFC 7692) is yet to come. TLS, name look-up and HTTP beyond the handshake belong to whoever
-//! owns the transport.
+//! No extension but permessage-deflate, so the reserved bits RSV2 and RSV3 are always a violation.
+//! TLS, name look-up and HTTP beyond the handshake belong to whoever owns the transport.
 
 mod assembler;
 mod close;

@@ -15,7 +15,8 @@ use crate::forwarded::TrustedProxies;
 use crate::handler::{BoxError, HandlerOutput};
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;
-use crate::settings::Settings;
+use crate::settings::{Settings, prepare};
+use crate::shared::drive;
 use crate::shutdown::Shutdown;
 use crate::socket::WebSocket;
 use crate::transport::{Io, Transport};
@@ -263,7 +264,8 @@ impl Acceptor {
             Ok(None) => {}
             Ok(Some(upgrade)) => {
                 let handler = async |upgrade: Upgrade| accept_for(upgrade, handler).await;
-                self.settings.serve_upgrade(upgrade, handler).await;
+                let (slot, handler) = prepare(upgrade, handler);
+                self.settings.report_handler(&slot, drive(&slot, handler).await);
             }
             Err(error) => {
                 self.settings.report(None, error.to_string().into());

@@ -449,7 +449,7 @@ impl Core {
                 Poll::Ready(()) if !unwritten => {}
                 Poll::Ready(()) => break false,
                 Poll::Pending => {
-                    if waited_for {
+                    if waited_for && self.ahead.is_empty() {
                         self.take_leave(cx);
                     }
                     break false;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -85,7 +86,7 @@ impl Limiter {
         if let Ok(permit) = self.connections.acquire().await {
             permit.forget();
         }
-        Place { limiter: Arc::clone(self), address: Address::Unknown }
+        Place { limiter: Arc::clone(self), address: None }
     }
 
     /// Until all places are free again.
@@ -148,21 +149,19 @@ fn permits(count: usize) -> usize {
     count.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize)
 }
 
-/// What counts as one address.
+/// What counts as one address, in a word, because every connection keeps it: the first 64 bits of
+/// IPv6; IPv4 among what IPv6 has reserved and nobody can come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Address {
-    Unknown,
-    V4(u32),
-    /// The first 64 bits.
-    V6(u64),
-}
+struct Address(NonZeroU64);
 
 impl From<IpAddr> for Address {
     fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
-        }
+        let bits = match address.to_canonical() {
+            IpAddr::V4(address) => 1 << 32 | u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+        };
+        // The network of `::1` has the number 0, and gets another that nobody else has.
+        Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
     }
 }
 
@@ -170,7 +169,8 @@ impl From<IpAddr> for Address {
 #[derive(Debug)]
 pub(crate) struct Place {
     limiter: Arc<Limiter>,
-    address: Address,
+    /// Counted as one from there.
+    address: Option<Address>,
 }
 
 /// There are too many connections from one address.
@@ -181,7 +181,7 @@ impl Place {
     /// Counts the connection as one from `address`.
     pub(crate) fn claim(&mut self, address: IpAddr) -> Result<(), TooMany> {
         let address = Address::from(address);
-        if address == self.address {
+        if self.address == Some(address) {
             return Ok(());
         }
         self.leave_address();
@@ -191,12 +191,12 @@ impl Place {
             return Err(TooMany);
         }
         *count += 1;
-        self.address = address;
+        self.address = Some(address);
         Ok(())
     }
 
     fn leave_address(&mut self) {
-        let address = std::mem::replace(&mut self.address, Address::Unknown);
+        let Some(address) = self.address.take() else { return };
         let mut addresses = self.limiter.addresses();
         if let Some(count) = addresses.get_mut(&address) {
             *count -= 1;
@@ -209,9 +209,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.address != Address::Unknown {
-            self.leave_address();
-        }
+        self.leave_address();
         self.limiter.connections.add_permits(1);
     }
 }

@@ -17,7 +17,8 @@ use crate::listener::{self, Listener};
 use crate::opening::{Admission, too_many};
 use crate::race::{First, race};
 use crate::rejection::Rejection;
-use crate::settings::Settings;
+use crate::settings::{Settings, prepare};
+use crate::shared::drive;
 use crate::transport::Transport;
 use crate::upgrade::Upgrade;
 
@@ -124,8 +125,8 @@ where
         });
     }
 
-    /// The whole life of one connection. It is as large as what is needed after the handshake: all
-    /// that comes before is in a box of its own.
+    /// The whole life of one connection. The future holds only what is needed to its end: all that
+    /// comes before is in a box of its own, and given back.
     fn connection(
         self: &Arc<Self>,
         transport: Transport,
@@ -141,13 +142,14 @@ where
                     service.settings.report(peer, error.to_string().into());
                     None
                 });
-                (upgrade, admission.place)
+                let prepared = upgrade.map(|upgrade| prepare(upgrade, move |it| (service.handler)(it)));
+                (prepared, admission.place)
             }
         });
         async move {
-            let (upgrade, place) = opening.await;
-            if let Some(upgrade) = upgrade {
-                service.settings.serve_upgrade(upgrade, &service.handler).await;
+            let (prepared, place) = opening.await;
+            if let Some((slot, handler)) = prepared {
+                service.settings.report_handler(&slot, drive(&slot, handler).await);
             }
             drop(place);
         }

@@ -1,6 +1,7 @@
 //! Everything that a server does alike for all its connections, whatever it listens on.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::connections::Connections;
 use crate::forwarded::TrustedProxies;
 use crate::handler::{BoxError, HandlerOutput};
 use crate::hooks::{BoxFuture, Hooks};
-use crate::shared::{HandlerFailure, drive};
+use crate::shared::{HandlerFailure, Shared};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::upgrade::Upgrade;
@@ -51,18 +52,9 @@ impl Settings {
         }
     }
 
-    /// Runs the handler of an upgrade and drives the connection that comes of it, telling the hook
-    /// what goes wrong.
-    pub(crate) async fn serve_upgrade<H, F>(&self, mut upgrade: Upgrade, handler: H)
-    where
-        H: FnOnce(Upgrade) -> F,
-        F: Future<Output: HandlerOutput>,
-    {
-        let slot = Arc::new(Slot::new());
-        upgrade.driven_through(&slot);
-        // Boxed, so that it is held once, however often the futures around it are moved.
-        let handler = Box::pin(async move { handler(upgrade).await.into_result() });
-        let error = match drive(&slot, handler).await {
+    /// Tells the hook how a handler has ended, unless well.
+    pub(crate) fn report_handler(&self, slot: &Slot<Arc<Shared>>, ended: Result<(), HandlerFailure>) {
+        let error = match ended {
             Ok(()) => return,
             Err(HandlerFailure::Error(error)) => error,
             Err(HandlerFailure::Panic) => "the handler panicked".into(),
@@ -76,4 +68,23 @@ impl Settings {
             hook(peer_addr, error);
         }
     }
+}
+
+/// Where a task will find its connection.
+type Meeting = Arc<Slot<Arc<Shared>>>;
+
+/// The handler of an upgrade, and where its task will find the connection.
+///
+/// The handler is boxed, so that it is held once, however often the futures around it are moved.
+pub(crate) fn prepare<H, F>(
+    mut upgrade: Upgrade,
+    handler: H,
+) -> (Meeting, Pin<Box<impl Future<Output = Result<(), BoxError>> + use<H, F>>>)
+where
+    H: FnOnce(Upgrade) -> F,
+    F: Future<Output: HandlerOutput>,
+{
+    let slot = Arc::new(Slot::new());
+    upgrade.driven_through(&slot);
+    (slot, Box::pin(async move { handler(upgrade).await.into_result() }))
 }

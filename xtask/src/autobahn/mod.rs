@@ -102,7 +102,7 @@ pub(crate) fn run(role: Role, cases: &[String]) -> Result {
 
 fn test_server(run: &Run, wstest: &Wstest, peer: &Peer) -> Result {
     let server = peer.server()?;
-    let url = format!("{}/echo", server.address().replacen("http", "ws", 1));
+    let url = format!("{}/echo?deflate=", server.address().replacen("http", "ws", 1));
     let specification = run.write(json!({ "servers": [{ "agent": AGENT, "url": url }] }))?;
     process::logged(&mut wstest.command("fuzzingclient", &specification), &run.log, LIMIT)
 }

@@ -25,11 +25,12 @@ pub(crate) async fn run(address: &str, smallest: &str) -> Result {
     let smallest: u8 = smallest.parse()?;
     let mut checks = Checks::default();
     for takeover in TAKEOVER {
+        let what = if takeover.is_empty() { "windows only" } else { takeover };
         let asked = windows(8, 8).map(|windows| join(takeover, &windows));
-        let name = format!("asked by the client: {takeover}");
+        let name = format!("asked by the client: {what}");
         checks.check(&name, exchanges(address, asked.map(|ours| (ours, String::new())))).await;
         let asked = windows(smallest, 8).map(|windows| join(takeover, &windows));
-        let name = format!("asked by the server: {takeover}");
+        let name = format!("asked by the server: {what}");
         checks.check(&name, exchanges(address, asked.map(|theirs| (String::new(), theirs)))).await;
     }
     checks.finish()
@@ -81,15 +82,15 @@ async fn exchange(address: &str, ours: &str, theirs: &str) -> Result {
     received.check("received", 1)
 }
 
-/// Fails if something was agreed on that one side has ruled out.
+/// Fails if something was agreed on that one side has ruled out, except for what a server may ignore (RFC 7692 §7.1.1.2,
+/// §7.1.2.2): what we rule out for our own compressor.
 fn check(agreed: DeflateParams, ours: &str, theirs: &str) -> Result {
     let (ours, theirs) = (settings(ours)?, settings(theirs)?);
     let takeover = (!agreed.server_context_takeover
         || ours.server_context_takeover && theirs.server_context_takeover)
-        && (!agreed.client_context_takeover
-            || ours.client_context_takeover && theirs.client_context_takeover);
-    // Each side keeps to its own; what the other asks for it may be unable to do.
-    let windows = agreed.client_max_window_bits <= ours.client_max_window_bits
-        && agreed.server_max_window_bits <= theirs.server_max_window_bits;
+        && (!agreed.client_context_takeover || theirs.client_context_takeover);
+    let windows = agreed.server_max_window_bits <= theirs.server_max_window_bits
+        && agreed.client_max_window_bits <= theirs.client_max_window_bits
+        && (!agreed.server_context_takeover || agreed.server_max_window_bits <= ours.server_max_window_bits);
     if takeover && windows { Ok(()) } else { Err(format!("agreed on {agreed:?}").into()) }
 }

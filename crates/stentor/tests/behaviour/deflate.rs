@@ -247,15 +247,15 @@ async fn a_server_that_does_not_want_compression_takes_no_compressed_message() {
 async fn what_was_agreed_on_can_be_chosen_and_seen_for_each_connection() {
     let server = server().await;
     let addr = server.local_addr().unwrap();
-    let accepting = async {
+    let accepting = Box::pin(async {
         let upgrade = server.accept().await.unwrap().expect("an upgrade");
         assert_eq!(upgrade.offer().extensions()[0].name(), "permessage-deflate");
         let narrow = Deflate { server_max_window_bits: 9, client_max_window_bits: 10, ..every_message() };
         upgrade.config(config(narrow)).accept().await.unwrap()
-    };
+    });
     let client = Client::new().config(config(every_message()));
     let connecting = client.connect(format!("ws://{addr}/"));
-    let (here, there) = soon(async { tokio::join!(accepting, connecting) }).await;
+    let (here, there) = soon(Box::pin(async { tokio::join!(accepting, connecting) })).await;
     let there = there.unwrap();
     let agreed =
         DeflateParams { server_max_window_bits: 9, client_max_window_bits: 10, ..DeflateParams::default() };
