@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 
 use crate::Result;
 use crate::arguments::Arguments;
+use crate::deflate::LARGEST_WINDOW;
 use crate::poll::Poll;
 
 /// The key of RFC 6455's own example (§1.3), and the accept key that answers it.
@@ -60,8 +61,9 @@ pub(crate) fn start(server: SocketAddr, number: usize) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Opens `count` connections.
-pub(crate) fn open(arguments: &Arguments, count: usize) -> Result<Vec<TcpStream>> {
+/// Opens `count` connections. With permessage-deflate, also says how many bits the client's window may
+/// have.
+pub(crate) fn open(arguments: &Arguments, count: usize) -> Result<(Vec<TcpStream>, Option<u8>)> {
     let request = request(arguments);
     let mut opening: Vec<Opening> = Vec::with_capacity(count);
     let mut poll = Poll::new()?;
@@ -83,7 +85,11 @@ pub(crate) fn open(arguments: &Arguments, count: usize) -> Result<Vec<TcpStream>
             return Err(format!("{done} of {count} connections in {LIMIT:?}").into());
         }
     }
-    Ok(opening.into_iter().map(|opening| opening.stream).collect())
+    let window = match (&arguments.deflate, opening.first()) {
+        (Some(_), Some(first)) => Some(client_window(&first.response)?),
+        _ => None,
+    };
+    Ok((opening.into_iter().map(|opening| opening.stream).collect(), window))
 }
 
 /// A connection on its way to being open.
@@ -145,4 +151,12 @@ fn check(response: &[u8], arguments: &Arguments) -> Result {
         return Err(format!("permessage-deflate was not agreed upon as offered: {head}").into());
     }
     Ok(())
+}
+
+/// What the server has made of `client_max_window_bits` (RFC 7692 §7.1.2.2).
+fn client_window(response: &[u8]) -> Result<u8> {
+    let head = String::from_utf8_lossy(response).to_ascii_lowercase();
+    let Some((_, rest)) = head.split_once("client_max_window_bits=") else { return Ok(LARGEST_WINDOW) };
+    let digits = rest.split(|character: char| !character.is_ascii_digit()).next().unwrap_or_default();
+    Ok(digits.parse()?)
 }

@@ -9,10 +9,14 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Room for one step of either direction.
 const STEP: usize = 16 * 1024;
 
-/// A message's compressed payload. It refers to no message before it, so it fits with and without
-/// context takeover, and may be sent again and again.
-pub(crate) fn message(payload: &[u8]) -> Vec<u8> {
-    let mut compress = Compress::new(Compression::default(), false);
+/// The largest window, of 32 KiB (RFC 7692 §7.1.2): what holds without agreement.
+pub(crate) const LARGEST_WINDOW: u8 = 15;
+
+/// A message's compressed payload, made with a window of `bits`. It refers to no message before it, so
+/// it fits with and without context takeover, and may be sent again and again.
+pub(crate) fn message(payload: &[u8], bits: u8) -> Vec<u8> {
+    // zlib makes no streams of the smallest window, of 8 bits; nobody asks for it here.
+    let mut compress = Compress::new_with_window_bits(Compression::default(), false, bits.max(9));
     let mut compressed = Vec::new();
     loop {
         let taken = usize::try_from(compress.total_in()).expect("a payload in memory");

@@ -49,15 +49,15 @@ pub(crate) struct Connection {
 impl Engine {
     /// Opens the connections.
     pub(crate) fn open(arguments: &Arguments) -> Result<Self> {
-        let compressed = arguments.deflate.is_some();
-        let frames = Frames::new(arguments.shape, arguments.in_flight, compressed);
+        let (streams, window) = connect::open(arguments, arguments.connections)?;
+        let frames = Frames::new(arguments.shape, arguments.in_flight, window);
         let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(arguments.connections);
-        for (key, stream) in connect::open(arguments, arguments.connections)?.into_iter().enumerate() {
+        for (key, stream) in streams.into_iter().enumerate() {
             poll.add(&stream, key)?;
             connections.push(Connection {
                 stream,
-                counter: Counter::new(&frames, arguments.raw, compressed),
+                counter: Counter::new(&frames, arguments.raw, window.is_some()),
                 owed: 0,
                 slot: 0,
                 pending: 0..0,
@@ -68,12 +68,11 @@ impl Engine {
         Ok(Self { poll, connections, frames, buffer: vec![0; BUFFER], messages: 0, bytes: 0 })
     }
 
-    /// Sends messages of another shape from now on.
+    /// Sends messages of another shape from now on, none of them compressed.
     pub(crate) fn change_to(&mut self, arguments: &Arguments) {
-        let compressed = arguments.deflate.is_some();
-        self.frames = Frames::new(arguments.shape, arguments.in_flight, compressed);
+        self.frames = Frames::new(arguments.shape, arguments.in_flight, None);
         for connection in &mut self.connections {
-            connection.counter = Counter::new(&self.frames, arguments.raw, compressed);
+            connection.counter = Counter::new(&self.frames, arguments.raw, false);
             connection.slot = 0;
         }
     }

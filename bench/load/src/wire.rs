@@ -62,10 +62,10 @@ const WINDOWS: usize = 128 * 1024;
 pub(crate) const VERIFIED: usize = 4;
 
 impl Frames {
-    /// Frames for up to `in_flight` messages at once.
-    pub(crate) fn new(shape: Shape, in_flight: usize, compressed: bool) -> Self {
+    /// Frames for up to `in_flight` messages at once, compressed with a window of so many bits.
+    pub(crate) fn new(shape: Shape, in_flight: usize, window: Option<u8>) -> Self {
         let distinct = match shape.payload {
-            payload if compressed => in_flight.max(WINDOWS / payload.max(1)),
+            payload if window.is_some() => in_flight.max(WINDOWS / payload.max(1)),
             payload if payload <= SMALL => in_flight.max(VERIFIED),
             _ => in_flight,
         };
@@ -75,7 +75,7 @@ impl Frames {
         let made: Vec<Vec<u8>> = (0..distinct)
             .map(|slot| {
                 key = key.wrapping_mul(0x0019_660d).wrapping_add(0x3c6e_f35f);
-                frame(&payload(shape, slot), shape.kind, key.to_be_bytes(), compressed)
+                frame(&payload(shape, slot), shape.kind, key.to_be_bytes(), window)
             })
             .collect();
         for frame in made.iter().cycle().take(distinct + in_flight) {
@@ -145,10 +145,10 @@ fn opcode(kind: Kind) -> u8 {
 }
 
 /// A client's frame (RFC 6455 §5.2); compressed if that makes it shorter or not.
-fn frame(payload: &[u8], kind: Kind, key: [u8; 4], compressed: bool) -> Vec<u8> {
-    let deflated = compressed.then(|| deflate::message(payload));
+fn frame(payload: &[u8], kind: Kind, key: [u8; 4], window: Option<u8>) -> Vec<u8> {
+    let deflated = window.map(|bits| deflate::message(payload, bits));
     let body = deflated.as_deref().unwrap_or(payload);
-    let rsv1 = if compressed { 0x40 } else { 0 };
+    let rsv1 = if window.is_some() { 0x40 } else { 0 };
     let mut frame = vec![0x80 | rsv1 | opcode(kind)];
     let len = body.len();
     if len <= 125 {
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn messages_are_counted_however_they_are_cut() {
         for payload in [0, 16, 125, 126, 300] {
-            let frames = Frames::new(Shape { kind: Kind::Text, payload }, 3, false);
+            let frames = Frames::new(Shape { kind: Kind::Text, payload }, 3, None);
             let wire = server_frames(&frames, 5);
             for piece in 1..=wire.len() {
                 let mut counter = Counter::new(&frames, false, false);
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn a_raw_echo_is_counted_however_it_is_cut() {
-        let frames = Frames::new(Shape { kind: Kind::Binary, payload: 16 }, 6, false);
+        let frames = Frames::new(Shape { kind: Kind::Binary, payload: 16 }, 6, None);
         let wire = frames.bytes(frames.range(0, 6)).to_vec();
         for piece in 1..=wire.len() {
             let mut counter = Counter::new(&frames, true, false);
@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_wrong_echo_is_noticed() {
-        let frames = Frames::new(Shape { kind: Kind::Text, payload: 40 }, 2, false);
+        let frames = Frames::new(Shape { kind: Kind::Text, payload: 40 }, 2, None);
         let right = server_frames(&frames, 2);
         for at in 0..right.len() {
             let mut wrong = right.clone();
@@ -430,7 +430,7 @@ mod tests {
     fn compressed_frames_inflate_to_their_payloads() {
         let shape = Shape { kind: Kind::Text, payload: 1000 };
         for slot in 0..4 {
-            let compressed = deflate::message(&payload(shape, slot));
+            let compressed = deflate::message(&payload(shape, slot), 12);
             assert!(compressed.len() < 1000);
             assert_eq!(deflate::Inflater::new().message(&compressed).unwrap(), payload(shape, slot));
         }

@@ -82,7 +82,8 @@ pub(crate) fn shape(case: &Case) -> Vec<String> {
         arguments.extend([name.to_owned(), value]);
     }
     if case.deflate {
-        arguments.extend(["--deflate".to_owned(), String::new()]);
+        // What browsers offer.
+        arguments.extend(["--deflate".to_owned(), "client_max_window_bits".to_owned()]);
     }
     arguments
 }

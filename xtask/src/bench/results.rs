@@ -42,10 +42,24 @@ pub(crate) fn keep(section: &Section, outcome: &Outcome, plan: &Plan) -> Result 
         let path = file(&format!("{}.svg", chart.id));
         fs::write(&path, &chart.svg).context(path.display())?;
     }
-    let text = serde_json::to_string_pretty(&all).context("results")?;
-    fs::write(&path, text + "\n").context(path.display())?;
+    fs::write(&path, lines(&all)?).context(path.display())?;
     let page = file("results.md");
     fs::write(&page, markdown(&all)?).context(page.display())
+}
+
+/// JSON with a line for each section and each of its parts, so that a new measurement is a small change.
+fn lines(all: &Value) -> Result<String> {
+    let mut text = String::from("{\n");
+    let sections = all.as_object().into_iter().flatten();
+    for (number, (id, section)) in sections.enumerate() {
+        let _ = write!(text, "{}{}: {{", if number == 0 { "" } else { ",\n" }, json!(id));
+        for (number, (name, part)) in section.as_object().into_iter().flatten().enumerate() {
+            let part = serde_json::to_string(part).context(name)?;
+            let _ = write!(text, "{}\n  {}: {part}", if number == 0 { "" } else { "," }, json!(name));
+        }
+        text += "\n}";
+    }
+    Ok(text + "\n}\n")
 }
 
 /// The page.
@@ -79,8 +93,9 @@ fn markdown(all: &Value) -> Result<String> {
     }
     page += "\n## Versions\n\n";
     let mut versions = Table::new(&["server", "version"]);
-    for server in
-        SERVERS.iter().filter(|server| !matches!(server.group, Group::Batched | Group::Tcp | Group::Ideal))
+    for server in SERVERS
+        .iter()
+        .filter(|server| !matches!(server.group, Group::Batched | Group::Tcp | Group::Ideal | Group::Ours))
     {
         if let Some(version) = server.version()? {
             versions.push(vec![server.name.to_owned(), version]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cases::Case;
 use super::load::{self, Load, Report};
-use super::servers::{Built, REFERENCE, Server, Started};
+use super::servers::{Built, Extension, REFERENCE, Server, Started};
 use super::statistics::Summary;
 use crate::outcome::{Result, Stop};
 
@@ -51,9 +51,15 @@ impl Bench {
         Ok(Self { load, servers })
     }
 
-    /// The servers that `wanted` says yes to.
+    /// The servers that `wanted` says yes to, for measuring without permessage-deflate.
     pub(crate) fn servers(&self, wanted: impl Fn(&Server) -> bool) -> Vec<&Built> {
-        self.servers.iter().filter(|built| wanted(built.server)).collect()
+        let plain = |server: &Server| server.deflate != Extension::Only && wanted(server);
+        self.servers.iter().filter(|built| plain(built.server)).collect()
+    }
+
+    /// The servers for measuring with permessage-deflate.
+    pub(crate) fn servers_with_deflate(&self) -> Vec<&Built> {
+        self.servers.iter().filter(|built| built.server.deflate != Extension::Without).collect()
     }
 
     /// Runs a command of the load generator on each of these servers, round after round. Gives back

@@ -47,8 +47,17 @@ pub(crate) struct Server {
     pub(crate) group: Group,
     program: Program,
     arguments: &'static [&'static str],
-    /// Whether it can agree upon permessage-deflate.
-    pub(crate) deflate: bool,
+    /// Whether it takes part where permessage-deflate is measured.
+    pub(crate) deflate: Extension,
+}
+
+/// How a server has to do with permessage-deflate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extension {
+    Without,
+    With,
+    /// It differs from another server in nothing else.
+    Only,
 }
 
 /// The name of the TCP echo that all others are compared with.
@@ -64,20 +73,24 @@ pub(crate) const SERVERS: &[Server] = &[
     rust("TCP, tokio", Group::Tcp, "bench-limits", &["tokio"]),
     rust("ideal, epoll", Group::Ideal, "bench-limits", &["ideal-epoll"]),
     rust(IDEAL, Group::Ideal, "bench-limits", &["ideal-tokio"]),
-    rust(OURS, Group::Ours, "bench-stentor", &[]),
+    with_deflate(rust(OURS, Group::Ours, "bench-stentor", &[])),
+    Server {
+        deflate: Extension::Only,
+        ..rust("stentor, level 6, 32 KiB", Group::Ours, "bench-stentor", &["common"])
+    },
     Server {
         name: "uWebSockets (Bun)",
         group: Group::Foreign,
         program: Program::Bun("uwebsockets.js"),
         arguments: &[],
-        deflate: true,
+        deflate: Extension::With,
     },
     Server {
         name: "ws (Node.js)",
         group: Group::Foreign,
         program: Program::Node("ws.js"),
         arguments: &[],
-        deflate: true,
+        deflate: Extension::With,
     },
     rust("fastwebsockets", Group::Peer, "bench-fastwebsockets", &[]),
     rust("fastwebsockets, batched", Group::Batched, "bench-fastwebsockets", &["batched"]),
@@ -102,11 +115,11 @@ const fn rust(
     package: &'static str,
     arguments: &'static [&'static str],
 ) -> Server {
-    Server { name, group, program: Program::Rust(package), arguments, deflate: false }
+    Server { name, group, program: Program::Rust(package), arguments, deflate: Extension::Without }
 }
 
 const fn with_deflate(server: Server) -> Server {
-    Server { deflate: true, ..server }
+    Server { deflate: Extension::With, ..server }
 }
 
 /// The servers whose names begin with one of these, which `+` separates; the reference in any case.

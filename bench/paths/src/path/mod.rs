@@ -2,6 +2,7 @@
 
 mod assemble;
 mod bytes;
+mod deflate;
 mod encode;
 mod handshake;
 
@@ -41,7 +42,12 @@ pub fn all() -> Vec<Path> {
     let scenarios = || SCENARIOS.into_iter().chain([SINGLE]);
     let rows = scenarios().flat_map(|scenario| ways().map(move |way| row(way, scenario)));
     let messages = scenarios().flat_map(|scenario| encode::paths(&scenario));
-    rows.chain(messages).chain(bytes::paths()).chain(assemble::paths()).chain(handshake::paths()).collect()
+    rows.chain(messages)
+        .chain(bytes::paths())
+        .chain(assemble::paths())
+        .chain(handshake::paths())
+        .chain(deflate::paths())
+        .collect()
 }
 
 /// A row whose connection takes one burst at each call.

@@ -1,8 +1,10 @@
-//! Echo server on Stentor: the loop of its README, its default configuration, keepalive on.
+//! Echo server on Stentor: the loop of its README, its default configuration, keepalive on. With
+//! permessage-deflate it compresses as is its default, or, as variant `common`, at the level and with the
+//! window that other libraries have by default.
 
 use std::io;
 
-use stentor::{Config, Server, WebSocket};
+use stentor::{Config, Deflate, Server, WebSocket};
 use stentor_bench_harness::{Options, run};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,6 +13,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(bytes) = options.max_message {
         config.max_frame_size = config.max_frame_size.max(bytes);
         config.max_message_size = config.max_message_size.max(bytes);
+    }
+    if options.deflate {
+        config.deflate = Some(match options.variant.as_deref() {
+            Some("common") => Deflate {
+                level: 6,
+                mem_level: 8,
+                server_max_window_bits: 15,
+                client_max_window_bits: 15,
+                ..Deflate::default()
+            },
+            _ => Deflate::default(),
+        });
     }
     run(async |listener| {
         Server::from_listener(listener).config(config).serve(echo).await.map_err(io::Error::other)
