@@ -33,14 +33,27 @@ struct Pool {
     queues: Vec<VecDeque<Message>>,
 }
 
+impl Pool {
+    /// One of those kept, if there is room in any.
+    fn take_read(&mut self) -> Option<BytesMut> {
+        let usable = self.read.iter_mut().rposition(has_room);
+        if usable.is_none() && self.read.len() == KEPT {
+            // Messages that are kept for long share them all: make room for others.
+            self.read.remove(0);
+        }
+        usable.map(|index| self.read.swap_remove(index))
+    }
+}
+
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { read: Vec::new(), write: Vec::new(), queues: Vec::new() }) };
 }
 
 /// An empty block with at least [`MIN_READ`] bytes of room.
 pub(crate) fn take_read() -> BytesMut {
-    let kept = POOL.try_with(|pool| pool.borrow_mut().read.pop()).ok().flatten();
-    kept.and_then(|mut block| has_room(&mut block).then_some(block))
+    POOL.try_with(|pool| pool.borrow_mut().take_read())
+        .ok()
+        .flatten()
         .unwrap_or_else(|| BytesMut::with_capacity(READ_BLOCK))
 }
 

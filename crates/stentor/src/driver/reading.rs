@@ -1,0 +1,141 @@
+//! Reading: bytes become messages, as far as there is room for those that nobody has asked for.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use bytes::BufMut as _;
+use stentor_proto::{Event, Message};
+
+use super::{Core, READ_AHEAD, READS, Reader};
+use crate::buffers;
+use crate::error::Result;
+
+impl Core {
+    /// Fills the empty queue of a reader with messages, reading on when the caller takes the turns;
+    /// `false` at the end.
+    pub(crate) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        taken: &mut VecDeque<Message>,
+    ) -> Poll<Result<bool>> {
+        for _ in 0..READS {
+            // No further than to the next messages: what the reader answers to them goes before
+            // the answer to a Close frame behind them.
+            while self.ahead.is_empty() && self.decode() {}
+            if !self.ahead.is_empty() {
+                let was_full = self.ahead_size >= READ_AHEAD;
+                std::mem::swap(taken, &mut self.ahead);
+                self.ahead_size = 0;
+                if was_full {
+                    self.wake_driver();
+                }
+                if !self.is_driven() {
+                    // The caller may not come again for a long time.
+                    self.inbound.give_back();
+                }
+                return Poll::Ready(Ok(true));
+            }
+            buffers::give_queue(std::mem::take(taken));
+            buffers::give_queue(std::mem::take(&mut self.ahead));
+            if self.is_over() {
+                if !self.is_driven() && !self.is_flushed() {
+                    // Nobody may call again, so the Close frame leaves now.
+                    self.turn(cx);
+                }
+                return Poll::Ready(self.outcome().map(|()| false));
+            }
+            if self.is_driven() {
+                self.wait_to_read(cx);
+                return Poll::Pending;
+            }
+            self.reader = Reader::Driver;
+            if !self.turn(cx) && !self.is_over() && self.ahead.is_empty() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes what has arrived and that there is room for.
+    pub(super) fn catch_up(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..READS {
+            self.read_ahead();
+            let enough = self.ahead_size >= READ_AHEAD || self.pong_first || self.is_over();
+            if enough || self.connection.is_inflating() || self.read(cx).is_pending() {
+                break;
+            }
+        }
+    }
+
+    /// Decodes what was read, as far as there is room for messages that nobody has asked for.
+    pub(super) fn read_ahead(&mut self) {
+        while self.ahead_size < READ_AHEAD && self.decode() {}
+    }
+
+    /// Decodes a batch of messages or, when none is next, something else. Says whether there was
+    /// anything.
+    pub(super) fn decode(&mut self) -> bool {
+        if self.pong_first || (self.inbound.bytes.is_empty() && !self.connection.is_inflating()) {
+            return false;
+        }
+        if self.ahead.capacity() == 0 {
+            self.ahead = buffers::take_queue();
+        }
+        let known = self.ahead.len();
+        self.connection.receive_messages(&mut self.inbound.bytes, self.now, &mut self.ahead);
+        if self.ahead.len() == known {
+            match self.connection.receive(&mut self.inbound.bytes, self.now) {
+                Some(Event::Message(message)) => self.ahead.push_back(message),
+                Some(event) => self.note(event),
+                None => return false,
+            }
+        }
+        if self.discarding {
+            self.ahead.truncate(known);
+        }
+        self.ahead_size += self.ahead.range(known..).map(counted_size).sum::<usize>();
+        true
+    }
+
+    /// Takes note of an event that is no message.
+    #[inline(never)]
+    fn note(&mut self, event: Event) {
+        match event {
+            // The Pong leaves before the next Ping is looked at, lest that replace it.
+            Event::Ping(_) => self.pong_first = true,
+            Event::Pong(pong) => {
+                self.pongs += u64::from(pong.round_trip.is_some());
+                self.wake_waiters();
+            }
+            _ => self.wake_if_over(),
+        }
+    }
+
+    /// Reads once.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.eof {
+            return Poll::Pending;
+        }
+        let limit = self.inbound.make_room(self.connection.missing());
+        match self.transport.poll_read(cx, &mut (&mut self.inbound.bytes).limit(limit)) {
+            Poll::Pending => {
+                self.inbound.give_back();
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(0)) => {
+                self.eof = true;
+                self.connection.receive_eof(self.now);
+                self.wake_if_over();
+            }
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => self.fail(error),
+        }
+        Poll::Ready(())
+    }
+}
+
+/// What a message taken ahead counts for: its payload, and its place in the queue.
+fn counted_size(message: &Message) -> usize {
+    message.len() + size_of::<Message>()
+}

@@ -1,0 +1,157 @@
+//! Writing: messages are queued while there is room, and leave as the transport takes them.
+
+use std::task::{Context, Poll};
+
+use stentor_proto::{Compress, Message, Misuse, Prepared};
+
+use super::{Core, now};
+use crate::buffers;
+use crate::error::{Error, Result};
+
+impl Core {
+    /// Queues a message if there is room for it; otherwise leaves it where it is.
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
+    pub(crate) fn try_send(&mut self, message: &mut Option<Message>) -> Result<bool> {
+        self.lend_buffer();
+        match message {
+            Some(small) if self.connection.send_copy(small) => {
+                *message = None;
+                Ok(true)
+            }
+            _ => self.try_send_with(message, Compress::ByThreshold),
+        }
+    }
+
+    /// The same with a choice about compression.
+    #[inline(never)]
+    pub(crate) fn try_send_with(
+        &mut self,
+        message: &mut Option<Message>,
+        compress: Compress,
+    ) -> Result<bool> {
+        self.lend_buffer();
+        if !self.connection.has_room() {
+            return self.check_open().map(|()| false);
+        }
+        let Some(message) = message.take() else { return Ok(true) };
+        match self.connection.send_with(message, compress) {
+            Ok(()) => Ok(true),
+            Err(misuse) => Err(self.refused(misuse)),
+        }
+    }
+
+    /// Whether a message was dropped for want of room. Then whoever sends has to wait a moment: a loop
+    /// that only sends would otherwise keep the connection from writing, and never end.
+    #[inline]
+    pub(crate) fn lets_others_go(&mut self, cx: &Context<'_>) -> bool {
+        let dropped = self.connection.has_dropped();
+        if dropped {
+            self.wake_driver();
+            cx.waker().wake_by_ref();
+        }
+        dropped
+    }
+
+    /// Why a message was not taken for which there was room.
+    fn refused(&mut self, misuse: Misuse) -> Error {
+        if misuse == Misuse::OutboxFull {
+            // A reader so slow is closed, which the core does when it is told the time.
+            self.connection.handle_timeout(now());
+            self.wake_driver();
+        }
+        self.ended()
+    }
+
+    #[inline]
+    fn lend_buffer(&mut self) {
+        if self.connection.wants_buffer() {
+            self.connection.lend_buffer(buffers::take_write());
+        }
+    }
+
+    /// Queues an encoded message if there is room for it.
+    pub(crate) fn try_send_prepared(&mut self, message: &Prepared) -> Result<Option<()>> {
+        self.check_open()?;
+        if !self.connection.has_room() {
+            return Ok(None);
+        }
+        self.lend_buffer();
+        self.connection.send_prepared(message).map(Some).map_err(|misuse| self.refused(misuse))
+    }
+
+    /// Sees to it that what was queued leaves soon. Pending only when self-driven and the transport
+    /// takes no more.
+    #[inline]
+    pub(crate) fn poll_depart(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.is_driven() {
+            self.wake_driver();
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_flush(cx)
+    }
+
+    /// Until everything queued was written.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_change(cx, |core| {
+            if core.is_flushed() {
+                // What the end of the connection has swept away was not written.
+                return core.outcome().map(Some);
+            }
+            Ok(None)
+        })
+    }
+
+    /// Writes everything that the transport takes, and says whether more is to be compressed first.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_flushed() && self.connection.wants_buffer() {
+            return false;
+        }
+        let had_room = self.connection.has_room();
+        let mut is_blocked = false;
+        while !is_blocked {
+            let written = match self.connection.poll_transmit() {
+                Some(mut bytes) => self.transport.poll_write(cx, &mut bytes),
+                None => break,
+            };
+            match written {
+                Poll::Ready(Ok(_)) => self.unflushed = true,
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return false;
+                }
+                Poll::Pending => {
+                    self.connection.transmit_blocked(self.now);
+                    is_blocked = true;
+                }
+            }
+        }
+        if let Some(buffer) = self.connection.reclaim_buffer() {
+            buffers::give_write(buffer);
+        }
+        if self.unflushed {
+            match self.transport.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.unflushed = false;
+                    if !self.connection.has_transmit() {
+                        self.connection.transmit_unblocked();
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    self.fail(error);
+                    return false;
+                }
+                Poll::Pending => self.connection.transmit_blocked(self.now),
+            }
+        }
+        if (!had_room && self.connection.has_room()) || self.is_flushed() {
+            self.wake_waiters();
+        }
+        !is_blocked && self.connection.has_transmit()
+    }
+
+    /// Whether everything queued was written.
+    pub(crate) fn is_flushed(&self) -> bool {
+        !self.connection.has_transmit() && !self.unflushed
+    }
+}
