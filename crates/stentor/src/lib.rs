@@ -62,6 +62,8 @@
 
 mod about;
 mod acceptor;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod buffers;
 mod client;
 mod connections;
@@ -74,6 +76,9 @@ mod forwarded;
 mod handler;
 mod handshake;
 mod hooks;
+mod http_upgrade;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod id;
 mod intake;
 mod limits;
@@ -98,6 +103,7 @@ pub mod tls;
 mod tls_error;
 mod transport;
 mod upgrade;
+mod upgrader;
 mod workers;
 
 pub use http;
@@ -114,6 +120,7 @@ pub use connections::{Broadcast, ConnectionHandle, Connections};
 pub use error::{Error, HandshakeFailure, Result};
 pub use forwarded::{ForwardedHeader, InvalidNetwork, TrustedProxies};
 pub use handler::{BoxError, HandlerOutput};
+pub use http_upgrade::HttpUpgrade;
 pub use id::ConnectionId;
 pub use limits::Limits;
 pub use listener::Listener;
@@ -126,6 +133,7 @@ pub use split::{Receiver, Sender};
 pub use tls_error::{CertificateFault, TlsError};
 pub use transport::Io;
 pub use upgrade::Upgrade;
+pub use upgrader::{PeerAddr, Upgrader};
 
 /// The programs in the README compile.
 #[cfg(doctest)]

@@ -12,6 +12,7 @@ mod deflate;
 mod echo;
 mod forwarded;
 mod hooks;
+mod hosts;
 mod http;
 mod limits;
 mod listeners;
