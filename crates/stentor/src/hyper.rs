@@ -213,3 +213,46 @@ impl<H> fmt::Debug for UpgradeService<H> {
         f.debug_struct("UpgradeService").field("upgrader", &self.upgrader).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ::hyper::body::Incoming;
+    use ::hyper::server::conn::http1;
+    use ::hyper::service::service_fn;
+    use hyper_util::rt::TokioExecutor;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Whichever of hyper's servers has it, TCP comes out as TCP, with the bytes behind the request.
+    #[tokio::test]
+    async fn tcp_is_used_without_indirection() {
+        for auto in [false, true] {
+            let (told, mut upgrades) = mpsc::unbounded_channel();
+            let service = service_fn(move |request: Request<Incoming>| {
+                told.send(::hyper::upgrade::on(request)).unwrap();
+                let response = Response::builder().status(101).header("upgrade", "x");
+                let response = response.header("connection", "upgrade").body(Full::<Bytes>::default());
+                async move { response }
+            });
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let io = TokioIo::new(listener.accept().await.unwrap().0);
+            tokio::spawn(async move {
+                if auto {
+                    let server = auto::Builder::new(TokioExecutor::new());
+                    drop(server.serve_connection_with_upgrades(io, service).await);
+                } else {
+                    drop(http1::Builder::new().serve_connection(io, service).with_upgrades().await);
+                }
+            });
+            let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbehind it";
+            client.write_all(request.as_bytes()).await.unwrap();
+            let (transport, read) = arrive(upgrades.recv().await.unwrap()).await.unwrap();
+            assert!(matches!(transport, Transport::Tcp(_)), "{transport:?}");
+            assert_eq!(read, "behind it");
+        }
+    }
+}

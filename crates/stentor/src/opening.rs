@@ -142,7 +142,7 @@ impl Settings {
         let request = self.identify(offer, source, place)?;
         let patience = self.config.handshake.authorize_timeout;
         match race(self.hooks.decide(request, patience), Admission::ended(admission)).await {
-            First::Left(Ok(_)) if self.shutdown.is_draining() => Err(self.busy().into()),
+            First::Left(Ok(_)) if self.shutdown.has_begun() => Err(self.busy().into()),
             First::Left(Ok(decision)) => Ok(decision),
             First::Left(Err(refusal)) => {
                 if let Some(hook) = refusal.panicked {
@@ -277,8 +277,8 @@ impl Settings {
     }
 
     pub(crate) fn busy(&self) -> Rejection {
-        let draining = self.shutdown.is_draining();
-        let message = if draining { "the server is going down" } else { "the server is busy" };
+        let message =
+            if self.shutdown.has_begun() { "the server is going down" } else { "the server is busy" };
         Rejection::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 }

@@ -245,11 +245,6 @@ impl Shutdown {
         phase.wait_for(reached).await.map_or(Phase::Aborting, |phase| phase.clone())
     }
 
-    /// Whether the server is going down.
-    pub(crate) fn is_draining(&self) -> bool {
-        matches!(*self.phase.borrow(), Phase::Draining(_) | Phase::Aborting)
-    }
-
     /// A connection is opened, maybe by somebody who has not noticed that the server is going down.
     pub(crate) fn late_comer(&self, shared: &Arc<Shared>) {
         match &*self.phase.borrow() {

@@ -3,7 +3,9 @@
 
 use std::net::SocketAddr;
 
-use stentor::{Acceptor, Connections, HandlerOutput, Limits, Server, Shutdown, WebSocket};
+use stentor::{Acceptor, Connections, HandlerOutput, Limits, Shutdown, WebSocket};
+use stentor_proto::Role;
+use stentor_testkit::peer::{Peer, request};
 use tokio::task::JoinHandle;
 
 use crate::support::{Dial, server, server_in_memory};
@@ -100,6 +102,19 @@ pub(crate) struct Hosted {
 }
 
 impl Hosted {
+    /// Expects that nobody is let in any more: our own server is gone, another says so.
+    pub(crate) async fn refuses_everybody(self, host: Host) {
+        let mut peer = Peer::new(Role::Client, self.dial.up());
+        if host == Host::Own {
+            let _ = self.serving.await;
+            assert_eq!(peer.rest().await, b"");
+        } else {
+            peer.send_bytes(request("/", "").as_bytes()).await;
+            let head = peer.head().await;
+            assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+        }
+    }
+
     /// Until our own server has come to its end. Another is ended by hand.
     pub(crate) async fn ended(self, host: Host) {
         if host != Host::Own {
