@@ -49,8 +49,11 @@
 //! Hooks see what middleware has put among the request's extensions, by
 //! [`UpgradeRequest::request`](crate::UpgradeRequest::request).
 //!
-//! WebSocket over HTTP/2 (RFC 8441) is answered 505. Browsers open a connection of HTTP/1.1 for it, unless
-//! the server has told them that they need not (`enable_connect_protocol` of hyper).
+//! axum forgets a connection once it is upgraded: after `axum::serve` has ended, take the connections down
+//! by [`Upgrader::shutdown`].
+//!
+//! WebSocket over HTTP/2 (RFC 8441) is answered 505. Clients open a connection of HTTP/1.1 for it, unless
+//! the server has told them that they need not, as `axum::serve` does with axum's feature `http2`.
 
 use ::axum::body::Body;
 use ::axum::extract::{FromRef, FromRequestParts};

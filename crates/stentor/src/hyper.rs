@@ -8,7 +8,7 @@
 //! Put the client's address, which hyper does not know, among the request's extensions as a
 //! [`PeerAddr`](crate::PeerAddr), so that clients are counted by address.
 //!
-//! WebSocket over HTTP/2 (RFC 8441) is answered 505. Browsers open a connection of HTTP/1.1 for it, unless
+//! WebSocket over HTTP/2 (RFC 8441) is answered 505. Clients open a connection of HTTP/1.1 for it, unless
 //! the server has told them that they need not (`enable_connect_protocol` of hyper).
 
 use std::convert::Infallible;

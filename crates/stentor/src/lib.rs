@@ -50,6 +50,12 @@
 //! *ring* and webpki-roots. A process that has installed another of rustls's cryptography providers
 //! gets that; none has to.
 //!
+//! # Inside hyper and axum
+//!
+//! An [`Upgrader`] upgrades the requests of another HTTP server, by the same rules, hooks and limits. The
+//! feature `axum` adds an extractor for axum 0.8, `hyper` a function and a service for hyper 1, and `tower`
+//! makes that service one of tower. See the modules of those names.
+//!
 //! # Memory
 //!
 //! A connection holds a read or write buffer only while there is something in it: the buffers of a

@@ -36,7 +36,7 @@ use crate::transport::{Io, Transport};
 /// rules, the origin policy, the hooks, compression, [`Limits`], keepalive,
 /// [`connections`](Self::connections) and [`shutdown`](Self::shutdown). What happens before the
 /// request is there is up to the other server: deadlines and sizes while it is read, TLS, the PROXY
-/// header, and answers to all other requests. [`Acceptor::tls`] and [`Acceptor::http`] have no effect.
+/// header, and answers to all other requests. `Acceptor::tls` and [`Acceptor::http`] have no effect.
 ///
 /// Clones are the same upgrader.
 ///
