@@ -6,7 +6,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -66,7 +66,9 @@ struct Inner {
 pub(crate) struct Visit {
     pub(crate) settings: Arc<Settings>,
     pub(crate) admission: Admission,
-    pub(crate) arriving: Arriving,
+    /// Behind a lock that nobody has to wait for, so that references to the whole may be kept across an
+    /// `await`.
+    pub(crate) arriving: Mutex<Arriving>,
 }
 
 impl<B> HttpUpgrade<B> {
@@ -213,6 +215,8 @@ async fn open(accepted: Accepted, visit: Visit) -> Result<(Slot<Arc<Shared>>, Ar
     let Visit { mut admission, arriving, .. } = visit;
     let patience = accepted.terms.config.handshake.timeout;
     let mut ended = Some(&mut admission);
+    // Nobody has ever held the lock.
+    let arriving = arriving.into_inner().unwrap_or_else(PoisonError::into_inner);
     let arriving = tokio::time::timeout(patience, arriving);
     let (transport, inbound) = match race(arriving, Admission::ended(&mut ended)).await {
         First::Left(arrived) => arrived.map_err(|_| Error::Timeout(Phase::Handshake))??,

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -50,7 +50,9 @@ pub struct Upgrade {
 
 struct Inner {
     accepted: Accepted,
-    client: Unanswered,
+    /// Behind a lock that nobody has to wait for, so that references to the whole may be kept across an
+    /// `await`.
+    client: Mutex<Unanswered>,
     inbound: BytesMut,
     /// Where to put the connection when a task waits for it to drive it.
     slot: Option<Arc<Slot<Arc<Shared>>>>,
@@ -74,10 +76,11 @@ pub(crate) struct Terms {
 /// A client that waits for its answer, and gets one even if it is forgotten.
 struct Unanswered(Transport);
 
-impl Unanswered {
-    fn take(&mut self) -> Transport {
-        std::mem::replace(&mut self.0, Transport::Gone)
-    }
+/// The transport of a client that is answered now.
+fn take(client: Mutex<Unanswered>) -> Transport {
+    // Nobody has ever held the lock.
+    let mut client = client.into_inner().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut client.0, Transport::Gone)
 }
 
 impl Drop for Unanswered {
@@ -92,7 +95,7 @@ impl Drop for Unanswered {
 
 impl Upgrade {
     pub(crate) fn new(accepted: Accepted, transport: Transport, inbound: BytesMut) -> Self {
-        let client = Unanswered(transport);
+        let client = Mutex::new(Unanswered(transport));
         Self { inner: Box::new(Inner { accepted, client, inbound, slot: None }) }
     }
 
@@ -201,17 +204,17 @@ impl Upgrade {
     ///
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
-        let Inner { accepted, mut client, .. } = *self.inner;
+        let Inner { accepted, client, .. } = *self.inner;
         let (request, patience) = (accepted.request, accepted.terms.config.write_timeout);
-        handshake::answer(client.take(), &response, request.request().method(), patience).await
+        handshake::answer(take(client), &response, request.request().method(), patience).await
     }
 }
 
 /// Opens the connection, with the answer as the first that leaves.
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
-    let Inner { accepted, mut client, inbound, slot } = *inner;
+    let Inner { accepted, client, inbound, slot } = *inner;
     let made = accepted.make(|offer, acceptance, config| offer.accept(acceptance, config, now()))?;
-    Ok(WebSocket::new(made.open(client.take(), inbound, slot.as_deref())))
+    Ok(WebSocket::new(made.open(take(client), inbound, slot.as_deref())))
 }
 
 impl Accepted {

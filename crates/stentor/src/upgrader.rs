@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response, StatusCode};
@@ -178,7 +178,8 @@ impl Upgrader {
         let decision = settings.decide(offer, Source::direct(peer_addr), &mut Some(&mut admission)).await;
         let (request, acceptance) = decision.map_err(|denial| reject(denial.rejection))?;
         let accepted = settings.accepted(request, acceptance);
-        Ok(HttpUpgrade::new(accepted, Visit { settings: Arc::clone(settings), admission, arriving }))
+        let (settings, arriving) = (Arc::clone(settings), Mutex::new(arriving));
+        Ok(HttpUpgrade::new(accepted, Visit { settings, admission, arriving }))
     }
 }
 

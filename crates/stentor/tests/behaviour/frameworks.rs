@@ -106,13 +106,19 @@ async fn other_routes_are_not_affected() {
 /// A handler that answers in another way gives the place back, and the client may ask again.
 #[tokio::test]
 async fn a_handler_may_refuse() {
+    // A reference is kept while something else is waited for.
+    async fn is_open(upgrade: &Upgrade) -> bool {
+        tokio::task::yield_now().await;
+        upgrade.request().uri().path() == "/open"
+    }
+
     let limits = Limits { max_connections: 1, ..Limits::default() };
     let upgrader = Upgrader::new(Acceptor::new()).limits(limits);
     let choose = async |upgrade: Upgrade| -> Response {
-        match upgrade.request().uri().path() {
-            "/open" => upgrade.on_upgrade(echo),
-            _ => (StatusCode::NOT_FOUND, "no such room").into_response(),
+        if is_open(&upgrade).await {
+            return upgrade.on_upgrade(echo);
         }
+        (StatusCode::NOT_FOUND, "no such room").into_response()
     };
     let addr = serve_router(Router::new().fallback(choose).with_state(upgrader)).await;
     for _ in 0..2 {
