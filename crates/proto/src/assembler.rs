@@ -129,7 +129,7 @@ impl Assembler {
             // follows may go on without yielding anything, and the first byte it yields is too much.
             let left = config.max_message_size - segments.len();
             let mut excess = [0];
-            let room = if left > 0 { segments.room(left) } else { &mut excess };
+            let room = if left > 0 { segments.room(left.min(work.left())) } else { &mut excess };
             let filled = room.len();
             let step = inflation.step(rest, room)?;
             if step.produced > left {
