@@ -40,6 +40,24 @@ pub(crate) fn python() -> Result {
     both_ways_compressed("websockets", &mut script("deflate_server.py"), script("deflate_client.py"), 9)
 }
 
+/// What is not about compression, again with our server inside axum.
+pub(crate) fn axum() -> Result {
+    let (node_folder, python_folder) = (conformance("interop/node"), conformance("interop/python"));
+    let node = node::with_packages(&node_folder)?;
+    let python = python::with_packages(&python_folder.join("requirements.txt"))?;
+    let peer = Peer::build()?;
+    let mut results = Vec::new();
+    for (other, program, client) in [
+        ("ws", &node, node_folder.join("client.mjs")),
+        ("websockets", &python, python_folder.join("client.py")),
+    ] {
+        println!("-- {other} as client of our server inside axum");
+        let ours = peer.axum_server()?;
+        results.push(checks(Command::new(program).arg(client).arg(ours.address()), CHECKS));
+    }
+    results.into_iter().collect()
+}
+
 /// What is not about compression, again over TLS: each side verifies the other's certificate.
 pub(crate) fn tls() -> Result {
     let (node_folder, python_folder) = (conformance("interop/node"), conformance("interop/python"));

@@ -25,6 +25,11 @@ impl Peer {
         Service::start(Command::new(&self.program).arg("server"))
     }
 
+    /// The same behaviours inside axum.
+    pub(crate) fn axum_server(&self) -> Result<Service> {
+        Service::start(Command::new(&self.program).arg("axum-server"))
+    }
+
     /// Our server over TLS.
     pub(crate) fn tls_server(&self, certificates: &Certificates) -> Result<Service> {
         let [chain, key] = certificates.of_server();

@@ -40,6 +40,11 @@ pub(crate) const STEPS: &[Step] = &[
         about: "Python `websockets` as client and as server",
         run: interop::python,
     },
+    Step {
+        name: "interop-axum",
+        about: "node `ws` and Python `websockets` against our server inside axum",
+        run: interop::axum,
+    },
     Step { name: "interop-tls", about: "node `ws` and Python `websockets` over TLS", run: interop::tls },
     Step {
         name: "openssl",

@@ -28,6 +28,7 @@ async fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["server"] => server::run(None).await,
         ["server", chain, key] => server::run(Some((chain, key))).await,
+        ["axum-server"] => server::run_inside_axum().await,
         ["hooks"] => hooks::run().await,
         ["client", address] => client::run(address, None).await,
         ["client", address, roots] => client::run(address, Some(roots)).await,
@@ -36,7 +37,7 @@ async fn main() -> ExitCode {
         ["deflate-client", address, smallest] => deflate::client::run(address, smallest).await,
         ["autobahn-client", url] => autobahn::run(url).await,
         _ => Err(
-            "server [CHAIN KEY] | hooks | client http[s]://ADDRESS [ROOTS] | certificates FOLDER | deflate-server | \
+            "server [CHAIN KEY] | axum-server | hooks | client http[s]://ADDRESS [ROOTS] | certificates FOLDER | deflate-server | \
                   deflate-client http://ADDRESS BITS | autobahn-client ws://ADDRESS"
                 .into(),
         ),

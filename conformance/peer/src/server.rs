@@ -1,10 +1,16 @@
 //! The behaviours of `conformance/README.md`, with us as the server.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use stentor::http::Response;
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse as _;
+use bytes::Bytes;
+use stentor::http::{Response, StatusCode, Uri};
 use stentor::tls::ServerTls;
-use stentor::{CloseCode, Server, Upgrade, WebSocket};
+use stentor::{Acceptor, CloseCode, Config, Rejection, Server, Upgrade, Upgrader, WebSocket};
+use tokio::net::TcpListener;
 
 use crate::page::page;
 use crate::seen::{Query, Seen};
@@ -27,40 +33,115 @@ pub(crate) async fn run(certificate: Option<(&str, &str)>) -> Result {
 
 async fn handle(mut upgrade: Upgrade, closings: Arc<Seen>) -> Result {
     let uri = upgrade.request().uri().clone();
-    let query = Query(uri.query().unwrap_or_default());
-    if let Some(terms) = query.get("deflate") {
-        upgrade = upgrade.config(deflating(&terms)?);
-    }
-    match uri.path() {
-        "/echo" => {
-            let mut socket = upgrade.accept().await?;
-            let result = echo(&mut socket).await;
-            if let Some(id) = query.get("id") {
-                closings.tell(&id, closing(&socket));
+    match Behaviour::of(&uri)? {
+        Some(behaviour) => {
+            if let Some(config) = behaviour.config()? {
+                upgrade = upgrade.config(config);
             }
-            result
+            behaviour.show(upgrade.accept().await?, &closings).await
         }
-        "/fragments" => echo(&mut upgrade.config(fragmenting()).accept().await?).await,
-        "/ping" => {
-            let mut socket = upgrade.accept().await?;
-            socket.ping().await?;
-            socket.send("pong").await?;
-            until_closed(&mut socket).await
+        None => Ok(upgrade.reject(unknown(&uri)).await?),
+    }
+}
+
+/// The same behaviours inside axum.
+pub(crate) async fn run_inside_axum() -> Result {
+    let upgrader = Upgrader::new(Acceptor::new().config(config()));
+    let closings = Arc::new(Seen::default());
+    let handler = async move |upgrade| handle_inside_axum(upgrade, Arc::clone(&closings));
+    let app = Router::new().fallback(handler).with_state(upgrader);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, app).await?)
+}
+
+fn handle_inside_axum(mut upgrade: stentor::axum::Upgrade, closings: Arc<Seen>) -> axum::response::Response {
+    let uri = upgrade.request().uri().clone();
+    let behaviour = Behaviour::of(&uri).and_then(|behaviour| {
+        let config = behaviour.as_ref().map(Behaviour::config).transpose()?.flatten();
+        Ok((behaviour, config))
+    });
+    match behaviour {
+        Ok((Some(behaviour), config)) => {
+            if let Some(config) = config {
+                upgrade = upgrade.config(config);
+            }
+            upgrade.on_upgrade(async move |socket: WebSocket| behaviour.show(socket, &closings).await)
         }
-        "/close" => {
-            let code: u16 = query.require("code")?.parse()?;
-            let reason = query.require("reason")?;
-            Ok(upgrade.accept().await?.close(CloseCode::from(code), &reason).await?)
+        Ok((None, _)) => unknown(&uri).map(Body::from),
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+fn unknown(uri: &Uri) -> Response<Bytes> {
+    Rejection::new(StatusCode::NOT_FOUND, format!("no behaviour {}", uri.path())).into()
+}
+
+/// What a connection is to show.
+struct Behaviour {
+    kind: Kind,
+    /// Under which name to tell how it was closed.
+    id: Option<String>,
+    /// The terms of permessage-deflate.
+    deflate: Option<String>,
+}
+
+enum Kind {
+    Echo,
+    Fragments,
+    Ping,
+    Close { code: u16, reason: String },
+    Seen { id: String },
+}
+
+impl Behaviour {
+    /// As the path and the query say; `None` for a path that says nothing.
+    fn of(uri: &Uri) -> Result<Option<Self>> {
+        let query = Query(uri.query().unwrap_or_default());
+        let kind = match uri.path() {
+            "/echo" => Kind::Echo,
+            "/fragments" => Kind::Fragments,
+            "/ping" => Kind::Ping,
+            "/close" => {
+                let (code, reason) = (query.require("code")?.parse()?, query.require("reason")?.into_owned());
+                Kind::Close { code, reason }
+            }
+            "/seen" => Kind::Seen { id: query.require("id")?.into_owned() },
+            _ => return Ok(None),
+        };
+        let value = |name| query.get(name).map(Cow::into_owned);
+        Ok(Some(Self { kind, id: value("id"), deflate: value("deflate") }))
+    }
+
+    /// The configuration, if it takes another than the server's.
+    fn config(&self) -> Result<Option<Config>> {
+        if let Kind::Fragments = self.kind {
+            return Ok(Some(fragmenting()));
         }
-        "/seen" => {
-            let mut socket = upgrade.accept().await?;
-            let closing = closings.wait_for(&query.require("id")?).await?;
-            socket.send(closing).await?;
-            until_closed(&mut socket).await
-        }
-        unknown => {
-            let response = Response::builder().status(404).body(format!("no behaviour {unknown}").into())?;
-            Ok(upgrade.reject(response).await?)
+        self.deflate.as_deref().map(deflating).transpose()
+    }
+
+    async fn show(self, mut socket: WebSocket, closings: &Seen) -> Result {
+        match self.kind {
+            Kind::Echo => {
+                let result = echo(&mut socket).await;
+                if let Some(id) = self.id {
+                    closings.tell(&id, closing(&socket));
+                }
+                result
+            }
+            Kind::Fragments => echo(&mut socket).await,
+            Kind::Ping => {
+                socket.ping().await?;
+                socket.send("pong").await?;
+                until_closed(&mut socket).await
+            }
+            Kind::Close { code, reason } => Ok(socket.close(CloseCode::from(code), &reason).await?),
+            Kind::Seen { id } => {
+                let closing = closings.wait_for(&id).await?;
+                socket.send(closing).await?;
+                until_closed(&mut socket).await
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use stentor_proto::handshake::{
     AcceptKey, Acceptance, ClientHandshake, ClientHandshakeError, ClientRequest, HandshakeError,
     HandshakeKey, Incoming, Progress, ServerHandshake, encode_response,
 };
-use stentor_proto::http::Method;
+use stentor_proto::http::{HeaderName, HeaderValue, Method, Response};
 use stentor_proto::{Config, Entropy, HandshakeLimits};
 use stentor_testkit::corpus::handshake::{Case, Expect, client_cases, server_cases};
 use stentor_testkit::deflate::terms;
@@ -52,6 +52,25 @@ fn feed<H, T>(
     Err(handshake)
 }
 
+/// The header fields of a response, in the order of their names.
+fn fields(response: &Response<()>) -> Vec<(String, String)> {
+    let pair = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.as_str().to_owned(), value.to_str().unwrap().to_owned())
+    };
+    let mut fields: Vec<_> = response.headers().iter().map(pair).collect();
+    fields.sort();
+    fields
+}
+
+/// The same of a head in bytes.
+fn fields_of(head: &[u8]) -> Vec<(String, String)> {
+    let lines = str::from_utf8(head).unwrap().lines().filter_map(|line| line.split_once(": "));
+    let mut fields: Vec<_> =
+        lines.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    fields.sort();
+    fields
+}
+
 fn server(case: &Case, size: usize) -> Outcome {
     let handshake = ServerHandshake::new(HandshakeLimits::default());
     let done = feed(handshake, &case.input(""), size, |handshake, bytes| match handshake.receive(bytes) {
@@ -63,6 +82,12 @@ fn server(case: &Case, size: usize) -> Outcome {
         Ok((Ok(Incoming::Upgrade(offer)), rest)) => {
             let config = Arc::new(Config { deflate: case.deflate.clone(), ..Config::default() });
             let by_hand = offer.response_head(&Acceptance::new(), &config).expect("nothing is added");
+            let response = offer.response(&Acceptance::new(), &config).expect("nothing is added");
+            assert_eq!(
+                fields(&response),
+                fields_of(&by_hand),
+                "{case}: the response has the fields of its head"
+            );
             let params = offer.deflate(&config);
             let mut connection =
                 offer.accept(&Acceptance::new(), config, Instant::now()).expect("nothing is added");

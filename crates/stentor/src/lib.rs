@@ -50,6 +50,12 @@
 //! *ring* and webpki-roots. A process that has installed another of rustls's cryptography providers
 //! gets that; none has to.
 //!
+//! # Inside hyper and axum
+//!
+//! An [`Upgrader`] upgrades the requests of another HTTP server, by the same rules, hooks and limits. The
+//! feature `axum` adds an extractor for axum 0.8, `hyper` a function and a service for hyper 1, and `tower`
+//! makes that service one of tower. See the modules of those names.
+//!
 //! # Memory
 //!
 //! A connection holds a read or write buffer only while there is something in it: the buffers of a
@@ -62,6 +68,8 @@
 
 mod about;
 mod acceptor;
+#[cfg(feature = "axum")]
+pub mod axum;
 mod buffers;
 mod client;
 mod connections;
@@ -74,6 +82,9 @@ mod forwarded;
 mod handler;
 mod handshake;
 mod hooks;
+mod http_upgrade;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod id;
 mod intake;
 mod limits;
@@ -98,6 +109,7 @@ pub mod tls;
 mod tls_error;
 mod transport;
 mod upgrade;
+mod upgrader;
 mod workers;
 
 pub use http;
@@ -114,6 +126,7 @@ pub use connections::{Broadcast, ConnectionHandle, Connections};
 pub use error::{Error, HandshakeFailure, Result};
 pub use forwarded::{ForwardedHeader, InvalidNetwork, TrustedProxies};
 pub use handler::{BoxError, HandlerOutput};
+pub use http_upgrade::HttpUpgrade;
 pub use id::ConnectionId;
 pub use limits::Limits;
 pub use listener::Listener;
@@ -126,6 +139,7 @@ pub use split::{Receiver, Sender};
 pub use tls_error::{CertificateFault, TlsError};
 pub use transport::Io;
 pub use upgrade::Upgrade;
+pub use upgrader::{PeerAddr, Upgrader};
 
 /// The programs in the README compile.
 #[cfg(doctest)]

@@ -91,6 +91,13 @@ impl Limiter {
         Place { limiter: Arc::clone(self), address: None }
     }
 
+    /// A place for a connection, if there is one.
+    pub(crate) fn try_place(self: &Arc<Self>) -> Option<Place> {
+        // The place gives the permit back.
+        self.connections.try_acquire().ok()?.forget();
+        Some(Place { limiter: Arc::clone(self), address: None })
+    }
+
     /// Until all places are free again.
     pub(crate) async fn all_gone(&self) {
         let all = u32::try_from(permits(self.limits.max_connections)).unwrap_or(u32::MAX);

@@ -15,7 +15,9 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode};
 #[cfg(feature = "tls")]
 use stentor_proto::Phase;
-use stentor_proto::handshake::{HandshakeError, Incoming, Offer, Progress, ServerHandshake, error_response};
+use stentor_proto::handshake::{
+    Acceptance, HandshakeError, Incoming, Offer, Progress, ServerHandshake, error_response,
+};
 
 use crate::error::{Error, HandshakeFailure, Result};
 use crate::forwarded::Source;
@@ -30,7 +32,7 @@ use crate::settings::Settings;
 #[cfg(feature = "tls")]
 use crate::tls::TlsInfo;
 use crate::transport::Transport;
-use crate::upgrade::{Terms, Upgrade};
+use crate::upgrade::{Accepted, Terms, Upgrade};
 
 /// What a server counts a new connection as.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub(crate) struct Admission {
 
 impl Admission {
     /// Until the handshake has to end for the sake of others.
-    async fn ended(this: &mut Option<&mut Self>) {
+    pub(crate) async fn ended(this: &mut Option<&mut Self>) {
         match this.as_mut().and_then(|admission| admission.handshaking.as_mut()) {
             Some(handshaking) => handshaking.ended().await,
             None => std::future::pending().await,
@@ -84,7 +86,7 @@ impl Settings {
             First::Left(Ok(Ok(arrived))) => arrived,
             First::Left(Ok(Err(error))) => return Err(error.into()),
             First::Left(Err(_)) => Err(HandshakeError::TimedOut),
-            First::Right(()) => return Err(self.give_way(transport)),
+            First::Right(()) => return Err(give_way(transport, self.busy())),
         };
         let incoming = match arrived {
             Ok(incoming) => incoming,
@@ -113,33 +115,47 @@ impl Settings {
                 return Ok(None);
             }
         };
-        if let Some(handshaking) = Admission::handshaking(&admission) {
+        match self.decide(offer, source, &mut admission).await {
+            Ok((request, acceptance)) => {
+                Ok(Some(Upgrade::new(self.accepted(request, acceptance), transport, inbound)))
+            }
+            Err(Denial { rejection, in_haste: true }) => Err(give_way(transport, rejection)),
+            Err(Denial { rejection, in_haste: false }) => {
+                self.answer(transport, &rejection.clone().into(), admission).await?;
+                Err(HandshakeFailure::Rejected(rejection).into())
+            }
+        }
+    }
+
+    /// Finds out whose request it is, counts that client, and asks the hooks.
+    pub(crate) async fn decide(
+        &self,
+        offer: Offer,
+        source: Source,
+        admission: &mut Option<&mut Admission>,
+    ) -> Result<(UpgradeRequest, Acceptance), Denial> {
+        if let Some(handshaking) = Admission::handshaking(admission) {
             handshaking.is_needed();
         }
         let place = admission.as_mut().map(|admission| &mut admission.place);
-        let decision = match self.identify(offer, source, place) {
-            Err(rejection) => Err(rejection.into()),
-            Ok(request) => {
-                let patience = self.config.handshake.authorize_timeout;
-                match race(self.hooks.decide(request, patience), Admission::ended(&mut admission)).await {
-                    First::Left(decision) => decision,
-                    First::Right(()) => return Err(self.give_way(transport)),
+        let peer_addr = source.peer;
+        let request = self.identify(offer, source, place)?;
+        let patience = self.config.handshake.authorize_timeout;
+        match race(self.hooks.decide(request, patience), Admission::ended(admission)).await {
+            First::Left(Ok(_)) if self.shutdown.has_begun() => Err(self.busy().into()),
+            First::Left(Ok(decision)) => Ok(decision),
+            First::Left(Err(refusal)) => {
+                if let Some(hook) = refusal.panicked {
+                    self.report(peer_addr, format!("the {hook} hook panicked").into());
                 }
+                Err(refusal.rejection.into())
             }
-        };
-        let refusal = match decision {
-            Ok(_) if self.shutdown.is_draining() => self.busy().into(),
-            Ok((request, acceptance)) => {
-                return Ok(Some(Upgrade::new(request, transport, inbound, acceptance, self.terms())));
-            }
-            Err(refusal) => refusal,
-        };
-        if let Some(hook) = refusal.panicked {
-            self.report(peer_addr, format!("the {hook} hook panicked").into());
+            First::Right(()) => Err(Denial { rejection: self.busy(), in_haste: true }),
         }
-        let response = refusal.rejection.clone().into();
-        self.answer(transport, &response, admission).await?;
-        Err(HandshakeFailure::Rejected(refusal.rejection).into())
+    }
+
+    pub(crate) fn accepted(&self, request: UpgradeRequest, acceptance: Acceptance) -> Accepted {
+        Accepted { request, acceptance, terms: self.terms() }
     }
 
     fn terms(&self) -> Terms {
@@ -185,14 +201,17 @@ impl Settings {
         Ok(())
     }
 
+    /// The rules for a request.
+    pub(crate) fn handshake(&self) -> ServerHandshake {
+        ServerHandshake::new(self.config.handshake).versions(self.versions).origins(Arc::clone(&self.origins))
+    }
+
     async fn read_request(
         &self,
         transport: &mut Transport,
         inbound: &mut BytesMut,
     ) -> io::Result<Result<Incoming, HandshakeError>> {
-        let mut handshake = ServerHandshake::new(self.config.handshake)
-            .versions(self.versions)
-            .origins(Arc::clone(&self.origins));
+        let mut handshake = self.handshake();
         loop {
             if handshake::read(transport, inbound).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -257,18 +276,32 @@ impl Settings {
         }
     }
 
-    /// Ends a handshake for the sake of others, with what can be said without waiting.
-    fn give_way(&self, mut transport: Transport) -> Error {
-        let rejection = self.busy();
-        handshake::answer_at_once(&mut transport, &rejection.clone().into());
-        HandshakeFailure::Rejected(rejection).into()
-    }
-
     pub(crate) fn busy(&self) -> Rejection {
-        let draining = self.shutdown.is_draining();
-        let message = if draining { "the server is going down" } else { "the server is busy" };
+        let message =
+            if self.shutdown.has_begun() { "the server is going down" } else { "the server is busy" };
         Rejection::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
+}
+
+/// Why a request in order is not upgraded.
+#[derive(Debug)]
+pub(crate) struct Denial {
+    /// What the client is told.
+    pub(crate) rejection: Rejection,
+    /// There is no time to tell it properly.
+    in_haste: bool,
+}
+
+impl From<Rejection> for Denial {
+    fn from(rejection: Rejection) -> Self {
+        Self { rejection, in_haste: false }
+    }
+}
+
+/// Ends a handshake for the sake of others, with what can be said without waiting.
+fn give_way(mut transport: Transport, rejection: Rejection) -> Error {
+    handshake::answer_at_once(&mut transport, &rejection.clone().into());
+    HandshakeFailure::Rejected(rejection).into()
 }
 
 /// Notes what is known of a client that came over TLS, for the hooks to see.

@@ -159,6 +159,22 @@ impl Server {
         self
     }
 
+    /// Serves with these settings, in place of all those that were set before.
+    ///
+    /// ```no_run
+    /// use stentor::{Acceptor, Server};
+    ///
+    /// # async fn example() -> stentor::Result<()> {
+    /// let server = Server::bind("127.0.0.1:8080").await?.acceptor(Acceptor::new().subprotocols(["v2", "v1"]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn acceptor(mut self, acceptor: Acceptor) -> Self {
+        self.acceptor = acceptor;
+        self
+    }
+
     /// Sets the limits, deadlines and habits of the connections.
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {

@@ -2,13 +2,18 @@
 //!
 //! ```text
 //!  Idle ── serve ──► Serving ── begin ──► Draining ── everybody has left ──► Done
-//!                       │                    │  deadline, abort ──► the rest is dropped ──┘
-//!                       └──── the future of serve is dropped ─────────────────────────────┘
+//!                    ▲  │                    │  deadline, abort ──► the rest is dropped ──┤
+//!                    │  └──── the future of serve is dropped ─────────────────────────────┤
+//!  Ready ─ request ──┘                                                                    │
+//!    └────────────────────────── begin, abort ────────────────────────────────────────────┘
 //! ```
+//!
+//! Inside another HTTP server there is no future of `serve`: that server takes the connections. So it
+//! is `Ready` from the beginning, and the first request starts a task that sees everybody out.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use stentor_proto::{CloseCode, CloseFrame, Entropy as _, Misuse};
@@ -92,7 +97,7 @@ pub struct Drained {
     pub dropped: usize,
 }
 
-/// The switch of a [`Server`](crate::Server). Clones turn the same one, from anywhere: another task,
+/// The switch of a [`Server`](crate::Server) or [`Upgrader`](crate::Upgrader). Clones turn the same one, from anywhere: another task,
 /// a handler, a thread outside the runtime.
 ///
 /// ```no_run
@@ -120,6 +125,8 @@ pub struct Shutdown {
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
     Idle,
+    /// Requests are taken, and none has come.
+    Ready,
     Serving,
     Draining(Arc<Drain>),
     /// What is left is dropped now.
@@ -142,9 +149,13 @@ impl Shutdown {
     pub fn begin(&self, drain: Drain) -> Result<(), Misuse> {
         check_close(drain.code, &drain.reason)?;
         self.phase.send_if_modified(|phase| {
-            let begins = matches!(phase, Phase::Idle | Phase::Serving);
+            let begins = !phase.has_begun();
             if begins {
-                *phase = Phase::Draining(Arc::new(drain));
+                *phase = match phase {
+                    // There is nobody to be seen out, nor anybody to do it.
+                    Phase::Ready => Phase::Done(Drained::default()),
+                    _ => Phase::Draining(Arc::new(drain)),
+                };
             }
             begins
         });
@@ -154,7 +165,8 @@ impl Shutdown {
     /// Takes the server down and waits until everybody has left. When it is going down already,
     /// only waits.
     ///
-    /// Somebody has to poll [`serve`](crate::Server::serve) meanwhile. A handler that waits for this
+    /// Of a [`Server`](crate::Server), somebody has to poll [`serve`](crate::Server::serve)
+    /// meanwhile. A handler that waits for this
     /// is busy, and so is the last to leave.
     ///
     /// # Errors
@@ -174,7 +186,10 @@ impl Shutdown {
         self.phase.send_if_modified(|phase| {
             let aborts = !matches!(phase, Phase::Aborting | Phase::Done(_));
             if aborts {
-                *phase = Phase::Aborting;
+                *phase = match phase {
+                    Phase::Ready => Phase::Done(Drained::default()),
+                    _ => Phase::Aborting,
+                };
             }
             aborts
         });
@@ -200,7 +215,7 @@ impl Shutdown {
     /// ```
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(*self.phase.borrow(), Phase::Serving)
+        matches!(*self.phase.borrow(), Phase::Ready | Phase::Serving)
     }
 
     /// Until the server begins to go down, for a handler that has something to bring to an end.
@@ -209,7 +224,7 @@ impl Shutdown {
     ///
     /// Safe.
     pub async fn begun(&self) {
-        self.until(|phase| !matches!(phase, Phase::Idle | Phase::Serving)).await;
+        self.until(Phase::has_begun).await;
     }
 
     /// Until the server is down: what became of its connections.
@@ -230,17 +245,55 @@ impl Shutdown {
         phase.wait_for(reached).await.map_or(Phase::Aborting, |phase| phase.clone())
     }
 
-    /// Whether the server is going down.
-    pub(crate) fn is_draining(&self) -> bool {
-        matches!(*self.phase.borrow(), Phase::Draining(_) | Phase::Aborting)
-    }
-
     /// A connection is opened, maybe by somebody who has not noticed that the server is going down.
     pub(crate) fn late_comer(&self, shared: &Arc<Shared>) {
         match &*self.phase.borrow() {
             Phase::Draining(drain) => shared.retire(&drain.farewell()),
             Phase::Aborting => shared.kill(),
-            Phase::Idle | Phase::Serving | Phase::Done(_) => {}
+            Phase::Idle | Phase::Ready | Phase::Serving | Phase::Done(_) => {}
+        }
+    }
+
+    /// Whether nobody is taken in any more.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.phase.borrow().has_begun()
+    }
+
+    /// Requests come from another server, which is there already.
+    pub(crate) fn ready(&self) {
+        self.phase.send_if_modified(|phase| {
+            let idle = matches!(phase, Phase::Idle);
+            if idle {
+                *phase = Phase::Ready;
+            }
+            idle
+        });
+    }
+
+    /// A request has come from another server. With the first, a task begins to wait for the end, to
+    /// see everybody out. It lives no longer than anybody who could bring that about.
+    pub(crate) fn attend(&self, connections: &Connections, limiter: &Arc<Limiter>) {
+        if !matches!(*self.phase.borrow(), Phase::Ready) {
+            return;
+        }
+        let first = self.phase.send_if_modified(|phase| {
+            let ready = matches!(phase, Phase::Ready);
+            if ready {
+                *phase = Phase::Serving;
+            }
+            ready
+        });
+        if first {
+            let (mut phase, ours) = (self.phase.subscribe(), Arc::downgrade(&self.phase));
+            let serving = Serving { phase: Weak::clone(&ours), connections: connections.clone() };
+            let (connections, limiter) = (connections.clone(), Arc::clone(limiter));
+            tokio::spawn(async move {
+                let _serving = serving;
+                let begun = phase.wait_for(Phase::has_begun).await.is_ok();
+                if let (true, Some(phase)) = (begun, ours.upgrade()) {
+                    Self { phase }.see_out(&connections, &limiter).await;
+                }
+            });
         }
     }
 
@@ -253,7 +306,14 @@ impl Shutdown {
             }
             idle
         });
-        Serving { shutdown: self.clone(), connections: connections.clone() }
+        Serving { phase: Arc::downgrade(&self.phase), connections: connections.clone() }
+    }
+}
+
+impl Phase {
+    /// Whether nobody is taken in any more.
+    fn has_begun(&self) -> bool {
+        !matches!(self, Self::Idle | Self::Ready | Self::Serving)
     }
 }
 
@@ -354,14 +414,15 @@ async fn say_farewell(turns: Vec<Turn>, drain: &Drain, began: Instant) {
 /// Dropped when nobody serves any more, which those who wait for the end learn.
 #[derive(Debug)]
 pub(crate) struct Serving {
-    shutdown: Shutdown,
+    phase: Weak<watch::Sender<Phase>>,
     connections: Connections,
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        let Some(phase) = self.phase.upgrade() else { return };
         let left = self.connections.registry().left();
-        self.shutdown.phase.send_if_modified(|phase| {
+        phase.send_if_modified(|phase| {
             let early = !matches!(phase, Phase::Done(_));
             if early {
                 let (cleanly, otherwise) = (left.cleanly, left.otherwise);

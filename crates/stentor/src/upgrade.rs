@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode};
-use stentor_proto::Config;
-use stentor_proto::handshake::{Acceptance, Offer, error_response};
+use stentor_proto::handshake::{AcceptError, Acceptance, Offer, error_response};
+use stentor_proto::{Config, Connection};
 
 use crate::about::About;
 use crate::connections::Connections;
@@ -49,13 +49,20 @@ pub struct Upgrade {
 }
 
 struct Inner {
-    request: UpgradeRequest,
-    client: Unanswered,
+    accepted: Accepted,
+    /// Behind a lock that nobody has to wait for, so that references to the whole may be kept across an
+    /// `await`.
+    client: Mutex<Unanswered>,
     inbound: BytesMut,
-    acceptance: Acceptance,
-    terms: Terms,
     /// Where to put the connection when a task waits for it to drive it.
     slot: Option<Arc<Slot<Arc<Shared>>>>,
+}
+
+/// A request that the server accepts, unless whoever handles it does not.
+pub(crate) struct Accepted {
+    pub(crate) request: UpgradeRequest,
+    pub(crate) acceptance: Acceptance,
+    pub(crate) terms: Terms,
 }
 
 /// What a connection has from its server.
@@ -69,10 +76,11 @@ pub(crate) struct Terms {
 /// A client that waits for its answer, and gets one even if it is forgotten.
 struct Unanswered(Transport);
 
-impl Unanswered {
-    fn take(&mut self) -> Transport {
-        std::mem::replace(&mut self.0, Transport::Gone)
-    }
+/// The transport of a client that is answered now.
+fn take(client: Mutex<Unanswered>) -> Transport {
+    // Nobody has ever held the lock.
+    let mut client = client.into_inner().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut client.0, Transport::Gone)
 }
 
 impl Drop for Unanswered {
@@ -86,15 +94,9 @@ impl Drop for Unanswered {
 }
 
 impl Upgrade {
-    pub(crate) fn new(
-        request: UpgradeRequest,
-        transport: Transport,
-        inbound: BytesMut,
-        acceptance: Acceptance,
-        terms: Terms,
-    ) -> Self {
-        let client = Unanswered(transport);
-        Self { inner: Box::new(Inner { request, client, inbound, acceptance, terms, slot: None }) }
+    pub(crate) fn new(accepted: Accepted, transport: Transport, inbound: BytesMut) -> Self {
+        let client = Mutex::new(Unanswered(transport));
+        Self { inner: Box::new(Inner { accepted, client, inbound, slot: None }) }
     }
 
     /// The connection, once accepted, is driven by a task that looks for it in `slot`.
@@ -105,45 +107,45 @@ impl Upgrade {
     /// The handshake as the client sent it: request, subprotocols, extensions, origin.
     #[must_use]
     pub fn offer(&self) -> &Offer {
-        self.inner.request.offer()
+        self.inner.accepted.request.offer()
     }
 
     /// The whole request: URI with query, headers, cookies.
     #[must_use]
     pub fn request(&self) -> &http::Request<()> {
-        self.inner.request.request()
+        self.inner.accepted.request.request()
     }
 
     /// The value of the first cookie of this name: see [`UpgradeRequest::cookie`].
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&str> {
-        self.inner.request.cookie(name)
+        self.inner.accepted.request.cookie(name)
     }
 
     /// The other end of the TCP connection; `None` over other byte streams.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.inner.request.peer_addr()
+        self.inner.accepted.request.peer_addr()
     }
 
     /// The client's address: the peer's, or the one told by a
     /// [trusted proxy](crate::TrustedProxies).
     #[must_use]
     pub fn client_ip(&self) -> Option<IpAddr> {
-        self.inner.request.client_ip()
+        self.inner.accepted.request.client_ip()
     }
 
     /// What the authorize hook has returned, when its type is `T`.
     #[must_use]
     pub fn context<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.inner.request.context()
+        self.inner.accepted.request.context()
     }
 
     /// Gives the connection a context, which [`WebSocket::context`] will show; one of the same type is
     /// replaced.
     #[must_use]
     pub fn insert_context<T: Clone + Any + Send + Sync>(mut self, context: T) -> Self {
-        self.inner.request.extend_context(context_of(context));
+        self.inner.accepted.request.extend_context(context_of(context));
         self
     }
 
@@ -151,21 +153,21 @@ impl Upgrade {
     /// offered (RFC 6455 §4.2.2).
     #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
-        self.inner.acceptance.subprotocol = Some(name.into());
+        self.inner.accepted.acceptance.subprotocol = Some(name.into());
         self
     }
 
     /// Adds a header to the response that accepts, such as a `Set-Cookie`.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.inner.acceptance.headers.append(name, value);
+        self.inner.accepted.acceptance.headers.append(name, value);
         self
     }
 
     /// Uses `config` for this connection, in place of the server's.
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.inner.terms.config = config.into();
+        self.inner.accepted.terms.config = config.into();
         self
     }
 
@@ -202,39 +204,73 @@ impl Upgrade {
     ///
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
-        let Inner { request, mut client, terms, .. } = *self.inner;
-        let transport = client.take();
-        let method = request.request().method();
-        handshake::answer(transport, &response, method, terms.config.write_timeout).await
+        let Inner { accepted, client, .. } = *self.inner;
+        let (request, patience) = (accepted.request, accepted.terms.config.write_timeout);
+        handshake::answer(take(client), &response, request.request().method(), patience).await
     }
 }
 
 /// Opens the connection, with the answer as the first that leaves.
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
-    let Inner { request, mut client, inbound, acceptance, terms, slot } = *inner;
-    let Terms { config, keep_uri, connections, shutdown } = terms;
-    let (offer, source, context) = request.into_parts();
-    let about = About::new(context, keep_uri.then(|| offer.request().uri()), source);
-    let connection = offer.accept(&acceptance, config, now()).map_err(HandshakeFailure::Accept)?;
-    let opened = Opened {
-        connection,
-        transport: client.take(),
-        inbound,
-        peer_addr: source.peer,
-        subprotocol: acceptance.subprotocol.map(String::into_boxed_str),
-        about,
-        registry: Some(Arc::clone(connections.registry())),
-    };
-    let shared = match slot {
-        Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
-        None => Shared::new(opened, false),
-    };
-    shutdown.late_comer(&shared);
-    Ok(WebSocket::new(shared))
+    let Inner { accepted, client, inbound, slot } = *inner;
+    let made = accepted.make(|offer, acceptance, config| offer.accept(acceptance, config, now()))?;
+    Ok(WebSocket::new(made.open(take(client), inbound, slot.as_deref())))
+}
+
+impl Accepted {
+    /// Has the connection made of the offer.
+    pub(crate) fn make(
+        self,
+        make: impl FnOnce(Offer, &Acceptance, Arc<Config>) -> Result<Connection, AcceptError>,
+    ) -> Result<Made> {
+        let Self { request, acceptance, terms } = self;
+        let Terms { config, keep_uri, connections, shutdown } = terms;
+        let (offer, source, context) = request.into_parts();
+        let about = About::new(context, keep_uri.then(|| offer.request().uri()), source);
+        let connection = make(offer, &acceptance, config).map_err(HandshakeFailure::Accept)?;
+        let subprotocol = acceptance.subprotocol.map(String::into_boxed_str);
+        Ok(Made { connection, peer_addr: source.peer, subprotocol, about, connections, shutdown })
+    }
+}
+
+/// A connection that has yet to be given its byte stream.
+pub(crate) struct Made {
+    connection: Connection,
+    peer_addr: Option<SocketAddr>,
+    subprotocol: Option<Box<str>>,
+    about: Option<Box<About>>,
+    connections: Connections,
+    shutdown: Shutdown,
+}
+
+impl Made {
+    /// Opens it, for the task of `slot` to drive it, or for its calls.
+    pub(crate) fn open(
+        self,
+        transport: Transport,
+        inbound: BytesMut,
+        slot: Option<&Slot<Arc<Shared>>>,
+    ) -> Arc<Shared> {
+        let opened = Opened {
+            connection: self.connection,
+            transport,
+            inbound,
+            peer_addr: self.peer_addr,
+            subprotocol: self.subprotocol,
+            about: self.about,
+            registry: Some(Arc::clone(self.connections.registry())),
+        };
+        let shared = match slot {
+            Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
+            None => Shared::new(opened, false),
+        };
+        self.shutdown.late_comer(&shared);
+        shared
+    }
 }
 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upgrade").field("request", &self.inner.request).finish_non_exhaustive()
+        f.debug_struct("Upgrade").field("request", &self.inner.accepted.request).finish_non_exhaustive()
     }
 }

@@ -122,6 +122,10 @@ impl HeadReader {
         }
     }
 
+    pub(super) const fn limits(&self) -> HandshakeLimits {
+        self.limits
+    }
+
     /// Looks at what has arrived since the last call. A complete head is taken out of `bytes`;
     /// until then nothing is.
     pub(super) fn read(&mut self, bytes: &mut BytesMut) -> Result<Option<Head>, HeadError> {

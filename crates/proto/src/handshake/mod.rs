@@ -52,7 +52,7 @@ pub use head::HeadError;
 pub use key::{AcceptKey, HandshakeKey};
 pub use offer::{AcceptError, Acceptance, Offer};
 pub use origin::{InvalidOrigin, OriginPolicy};
-pub use response::{encode_response, error_response};
+pub use response::{encode_response, error_response, last_response};
 pub use server::{Incoming, ServerHandshake};
 
 /// What feeding a handshake led to.

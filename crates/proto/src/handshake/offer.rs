@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use super::authority::Authority;
 use super::error::HandshakeError;
@@ -158,27 +158,78 @@ impl Offer {
         self.head(acceptance, &Answers::to(&self.extensions, config))
     }
 
+    /// The response that accepts the offer, for an HTTP server that writes it. The connection is then
+    /// [`Connection::server`], [`with_deflate`](Connection::with_deflate) if that was agreed on.
+    ///
+    /// ```
+    /// # use stentor_proto::HandshakeLimits;
+    /// # use stentor_proto::handshake::ServerHandshake;
+    /// use stentor_proto::{Config, handshake::Acceptance, http::Request};
+    ///
+    /// let request = Request::get("/chat")
+    ///     .header("host", "example.com")
+    ///     .header("upgrade", "websocket")
+    ///     .header("connection", "Upgrade")
+    ///     .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    ///     .header("sec-websocket-version", "13")
+    ///     .body(())?;
+    /// let offer = ServerHandshake::new(HandshakeLimits::default()).read_elsewhere(request)?;
+    /// let response = offer.response(&Acceptance::new(), &Config::default())?;
+    /// assert_eq!(response.status(), 101);
+    /// assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// An [`AcceptError`] if the acceptance says what a server may not.
+    pub fn response(&self, acceptance: &Acceptance, config: &Config) -> Result<Response<()>, AcceptError> {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        self.fields(acceptance, &Answers::to(&self.extensions, config), |name, value| {
+            // What is written here are tokens, Base64 and lists of parameters, which can all stand in a header.
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                headers.insert(name, value);
+            }
+        })?;
+        headers.extend(acceptance.headers.clone());
+        Ok(response)
+    }
+
     fn head(&self, acceptance: &Acceptance, answers: &Answers) -> Result<Bytes, AcceptError> {
         let mut head = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
-        write_header(&mut head, "Upgrade", b"websocket");
-        write_header(&mut head, "Connection", b"Upgrade");
-        write_header(&mut head, "Sec-WebSocket-Accept", AcceptKey::from(&self.key).as_str().as_bytes());
+        self.fields(acceptance, answers, |name, value| write_header(&mut head, name, value.as_bytes()))?;
+        write_headers(&mut head, &acceptance.headers);
+        head.extend_from_slice(b"\r\n");
+        Ok(head.into())
+    }
+
+    /// What the handshake itself says in the response (RFC 6455 §4.2.2), if the rest of the
+    /// acceptance lets it.
+    fn fields(
+        &self,
+        acceptance: &Acceptance,
+        answers: &Answers,
+        mut write: impl FnMut(&'static str, &str),
+    ) -> Result<(), AcceptError> {
+        if let Some(name) = acceptance.headers.keys().find(|name| is_reserved(name)) {
+            return Err(AcceptError::ReservedHeader(name.clone()));
+        }
+        write("Upgrade", "websocket");
+        write("Connection", "Upgrade");
+        write("Sec-WebSocket-Accept", AcceptKey::from(&self.key).as_str());
         if let Some(subprotocol) = &acceptance.subprotocol {
             // RFC 6455 §4.2.2: the subprotocol is one of those that the client offered.
             if !self.subprotocols().any(|offered| offered == subprotocol) {
                 return Err(AcceptError::SubprotocolNotOffered(subprotocol.clone()));
             }
-            write_header(&mut head, "Sec-WebSocket-Protocol", subprotocol.as_bytes());
+            write("Sec-WebSocket-Protocol", subprotocol);
         }
         if let Some(extensions) = answers.header() {
-            write_header(&mut head, "Sec-WebSocket-Extensions", extensions.as_bytes());
+            write("Sec-WebSocket-Extensions", &extensions);
         }
-        if let Some(name) = acceptance.headers.keys().find(|name| is_reserved(name)) {
-            return Err(AcceptError::ReservedHeader(name.clone()));
-        }
-        write_headers(&mut head, &acceptance.headers);
-        head.extend_from_slice(b"\r\n");
-        Ok(head.into())
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 /// A response that says in JSON what is wrong: `{"code":404,"message":"…","status":"Not Found"}`.
 ///
@@ -62,12 +62,11 @@ pub fn error_response(status: StatusCode, message: &str) -> Response<Bytes> {
 #[must_use]
 pub fn encode_response(response: &Response<Bytes>, request_method: &Method) -> Bytes {
     if response.status().is_informational() {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        return encode_response(&error_response(status, "invalid response"), request_method);
+        return encode_response(&invalid_response(), request_method);
     }
     let mut head = status_line(response.status()).into_bytes();
     for (name, value) in response.headers() {
-        if ![CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+        if !FRAMING.contains(name) {
             write_header(&mut head, name.as_str(), value.as_bytes());
         }
     }
@@ -76,14 +75,46 @@ pub fn encode_response(response: &Response<Bytes>, request_method: &Method) -> B
     if !bodiless {
         write_header(&mut head, "Content-Length", response.body().len().to_string().as_bytes());
     }
-    // RFC 9110 §7.8: whoever sends Upgrade lists it in Connection.
-    let upgrade = response.headers().contains_key(UPGRADE);
-    write_header(&mut head, "Connection", if upgrade { b"Upgrade, close" } else { b"close" });
+    write_header(&mut head, "Connection", last_connection(response.headers()).as_bytes());
     head.extend_from_slice(b"\r\n");
     if !bodiless && request_method != Method::HEAD {
         head.extend_from_slice(response.body());
     }
     head.into()
+}
+
+/// Makes a response the last of its transport, for an HTTP server that writes it: what
+/// [`encode_response`] does, except for the bytes.
+///
+/// ```
+/// use stentor_proto::handshake::{HandshakeError, last_response};
+///
+/// let response = last_response(HandshakeError::UpgradeRequired.response());
+/// assert_eq!(response.headers()["connection"], "Upgrade, close");
+/// ```
+#[must_use]
+pub fn last_response(mut response: Response<Bytes>) -> Response<Bytes> {
+    if response.status().is_informational() {
+        response = invalid_response();
+    }
+    for name in FRAMING {
+        response.headers_mut().remove(name);
+    }
+    let connection = HeaderValue::from_static(last_connection(response.headers()));
+    response.headers_mut().insert(CONNECTION, connection);
+    response
+}
+
+/// What a response says about itself that is not for its author to say.
+const FRAMING: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
+
+/// RFC 9110 §7.8: whoever sends Upgrade lists it in Connection.
+fn last_connection(headers: &HeaderMap) -> &'static str {
+    if headers.contains_key(UPGRADE) { "Upgrade, close" } else { "close" }
+}
+
+fn invalid_response() -> Response<Bytes> {
+    error_response(StatusCode::INTERNAL_SERVER_ERROR, "invalid response")
 }
 
 /// The first line of a response, with its end.
@@ -129,6 +160,26 @@ mod tests {
 
     fn encode(response: &Response<Bytes>, method: &Method) -> String {
         String::from_utf8(encode_response(response, method).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_last_response_of_another_server_says_so_and_nothing_of_its_framing() {
+        let mut response = Response::new(Bytes::from_static(b"no"));
+        for name in FRAMING {
+            response.headers_mut().insert(name, HeaderValue::from_static("chunked"));
+        }
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        let last = last_response(response);
+        assert_eq!((last.status(), &last.body()[..]), (StatusCode::OK, &b"no"[..]));
+        assert_eq!(
+            (last.headers().len(), &last.headers()[CONTENT_TYPE]),
+            (2, &"text/plain".parse().unwrap())
+        );
+        assert_eq!(last.headers()[CONNECTION], "close");
+
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        assert_eq!(last_response(response).status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 
     #[test]

@@ -118,6 +118,71 @@ impl ServerHandshake {
 
     fn examine(self, head: Head, bytes: &mut BytesMut) -> Result<Progress<Self, Incoming>, HandshakeError> {
         let (request, host) = request(head)?;
+        match self.sort(request, host)? {
+            Sorted::Upgrade(offer) => Ok(Progress::Done(Incoming::Upgrade(offer))),
+            Sorted::Plain(request, body) => {
+                let len = self.body_length(body, &request)?;
+                Ok(self.read_body(Box::new(Unread { request, len }), bytes))
+            }
+        }
+    }
+
+    /// Looks at a request that another HTTP server has read. The rules and limits are those of a
+    /// request that is read by [`receive`](Self::receive).
+    ///
+    /// What only the bytes could show is left to whoever has read them: bare line ends, folded
+    /// lines and a fragment in the target. Refuse by closing the transport, as always: what the
+    /// client has sent behind the request may be frames, and must not be taken for another one.
+    ///
+    /// ```
+    /// use stentor_proto::HandshakeLimits;
+    /// use stentor_proto::handshake::{HandshakeError, ServerHandshake};
+    /// use stentor_proto::http::Request;
+    ///
+    /// let request = Request::get("/chat")
+    ///     .header("host", "example.com")
+    ///     .header("upgrade", "websocket")
+    ///     .header("connection", "Upgrade")
+    ///     .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+    ///     .header("sec-websocket-version", "13")
+    ///     .body(())?;
+    /// let handshake = ServerHandshake::new(HandshakeLimits::default());
+    /// assert_eq!(handshake.read_elsewhere(request)?.request().uri(), "/chat");
+    ///
+    /// let request = Request::get("/").header("host", "example.com").body(())?;
+    /// let handshake = ServerHandshake::new(HandshakeLimits::default());
+    /// assert_eq!(handshake.read_elsewhere(request).unwrap_err(), HandshakeError::UpgradeRequired);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The [`HandshakeError`] whose [`response`](HandshakeError::response) is to be sent:
+    /// [`HandshakeError::UpgradeRequired`] for a request that does not want to be upgraded,
+    /// [`HandshakeError::UnsupportedHttpVersion`] for any version of HTTP but 1.1, WebSocket over
+    /// HTTP/2 (RFC 8441) included.
+    pub fn read_elsewhere(self, request: Request<()>) -> Result<Offer, HandshakeError> {
+        // In HTTP/2 the rest is written in another way.
+        if request.version() != http::Version::HTTP_11 {
+            return Err(HandshakeError::UnsupportedHttpVersion);
+        }
+        check_size(&request, &self.reader.limits())?;
+        let uri = request.uri();
+        // Of a target that is no path, this type has made an authority or an asterisk.
+        let path = uri.scheme().is_none() && uri.authority().is_none() && uri.path().starts_with('/');
+        let authority = if path { None } else { Some(target_authority(uri)?) };
+        if !uri.path().is_ascii() || !uri.query().unwrap_or_default().is_ascii() {
+            return Err(HandshakeError::InvalidRequestTarget);
+        }
+        let host = host(request.headers(), authority)?;
+        match self.sort(request, host)? {
+            Sorted::Upgrade(offer) => Ok(offer),
+            Sorted::Plain(..) => Err(HandshakeError::UpgradeRequired),
+        }
+    }
+
+    /// Tells requests that want to be upgraded, which have to be in order, from others.
+    fn sort(&self, request: Request<()>, host: Authority) -> Result<Sorted, HandshakeError> {
         // Before anything is said about the rest: a page of a rebound name learns nothing.
         if !self.origins.allows_host(&host) {
             return Err(HandshakeError::HostNotAllowed);
@@ -125,8 +190,7 @@ impl ServerHandshake {
         let upgrade = upgrades_to_websocket(request.headers()).map_err(|_| HandshakeError::InvalidUpgrade)?;
         let body = Body::of(request.headers()).map_err(|_| HandshakeError::InvalidContentLength)?;
         if !upgrade {
-            let len = self.body_length(body, &request)?;
-            return Ok(self.read_body(Box::new(Unread { request, len }), bytes));
+            return Ok(Sorted::Plain(request, body));
         }
         if body != Body::Empty {
             return Err(HandshakeError::UnexpectedBody);
@@ -134,7 +198,7 @@ impl ServerHandshake {
         let offer = self.offer(request, host)?;
         // RFC 6455 §4.2.2: an origin that is not acceptable ends the handshake.
         offer.check_origin(&self.origins)?;
-        Ok(Progress::Done(Incoming::Upgrade(offer)))
+        Ok(Sorted::Upgrade(offer))
     }
 
     /// How long the body of a plain request is, if it is one to be read.
@@ -191,6 +255,12 @@ impl ServerHandshake {
     }
 }
 
+/// A request whose head has been looked at.
+enum Sorted {
+    Upgrade(Offer),
+    Plain(Request<()>, Body),
+}
+
 /// A complete request.
 #[derive(Debug)]
 pub enum Incoming {
@@ -228,18 +298,49 @@ fn request(head: Head) -> Result<(Request<()>, Authority), HandshakeError> {
         Some(_) => return Err(HandshakeError::UnsupportedHttpVersion),
     }
     let (uri, authority) = request_target(start_line.slice_ref(target))?;
-    // RFC 9112 §3.2: exactly one Host, even where the target names the host already …
-    let host = single(&headers, &HOST)
-        .map_err(|Duplicate| HandshakeError::DuplicateHost)?
-        .ok_or(HandshakeError::MissingHost)?;
-    let host = host.to_str().ok().and_then(Authority::parse).ok_or(HandshakeError::InvalidHost)?;
+    let host = host(&headers, authority)?;
 
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
+    Ok((request, host))
+}
+
+/// Whom the request is for (RFC 9112 §3.2).
+fn host(headers: &HeaderMap, target: Option<Authority>) -> Result<Authority, HandshakeError> {
+    // Exactly one Host, even where the target names the host already …
+    let host = single(headers, &HOST)
+        .map_err(|Duplicate| HandshakeError::DuplicateHost)?
+        .ok_or(HandshakeError::MissingHost)?;
+    let host = host.to_str().ok().and_then(Authority::parse).ok_or(HandshakeError::InvalidHost)?;
     // … and overrules Host (§3.2.2).
-    Ok((request, authority.unwrap_or(host)))
+    Ok(target.unwrap_or(host))
+}
+
+/// Holds a head that somebody else has read to the limits, as far as its parts tell how large it was.
+fn check_size(request: &Request<()>, limits: &HandshakeLimits) -> Result<(), HeadError> {
+    // Between the parts of the first line there are two spaces, and "HTTP/1.1".
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len())
+        + request.uri().authority().map_or(0, |authority| authority.as_str().len() + "://".len())
+        + request.uri().scheme_str().map_or(0, str::len);
+    let start_line = request.method().as_str().len() + target + "  HTTP/1.1".len();
+    if start_line > limits.max_request_line {
+        return Err(HeadError::StartLineTooLong);
+    }
+    if request.headers().len() > limits.max_headers {
+        return Err(HeadError::TooManyHeaders);
+    }
+    // Each line has its end, and so has the head.
+    let mut total = start_line + 4;
+    for (name, value) in request.headers() {
+        let line = name.as_str().len() + ": ".len() + value.len();
+        if line > limits.max_header_line {
+            return Err(HeadError::HeaderLineTooLong);
+        }
+        total += line + 2;
+    }
+    if total > limits.max_head_size { Err(HeadError::HeadTooLarge) } else { Ok(()) }
 }
 
 /// The digits of `HTTP/1.1` (RFC 9112 §2.3).
@@ -266,10 +367,16 @@ fn request_target(target: Bytes) -> Result<(Uri, Option<Authority>), HandshakeEr
     if path {
         return Ok((uri, None));
     }
+    let authority = target_authority(&uri)?;
+    Ok((uri, Some(authority)))
+}
+
+/// The host that a target in absolute-form names (RFC 9112 §3.2.2).
+fn target_authority(uri: &Uri) -> Result<Authority, HandshakeError> {
     let known = |scheme: &str| default_port(&scheme.to_ascii_lowercase()).is_some();
     let authority = uri.authority().and_then(|authority| Authority::parse(authority.as_str()));
     match (uri.scheme_str(), authority) {
-        (Some(scheme), Some(authority)) if known(scheme) => Ok((uri, Some(authority))),
+        (Some(scheme), Some(authority)) if known(scheme) => Ok(authority),
         _ => Err(HandshakeError::InvalidRequestTarget),
     }
 }

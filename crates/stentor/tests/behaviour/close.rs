@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stentor::{CloseCode, ClosedBy, Config, Error, Message, Misuse, Phase, WebSocket};
+use stentor::{Acceptor, CloseCode, ClosedBy, Config, Error, Message, Misuse, Phase, WebSocket};
 use stentor_proto::{Role, State};
 use stentor_testkit::frame::{close, close_without_code, ping, pong, text};
 use stentor_testkit::peer::Peer;
@@ -14,10 +14,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::hosts::{Host, on_every_host};
 use crate::support::{
     PIPE, at_once, connect, echo, handle, handled, in_every_way, lasting, raw_client, self_driven,
-    self_driven_over, serve, server, settle, soon,
+    self_driven_over, settle, soon,
 };
+
+on_every_host![what_a_handler_ends_with_decides_the_code, our_own_client_and_server_close_each_other,];
 
 #[tokio::test(start_paused = true)]
 async fn by_us_with_code_and_reason() {
@@ -280,14 +283,13 @@ async fn as_told(mut socket: WebSocket) -> Result<(), String> {
     }
 }
 
-#[tokio::test]
-async fn what_a_handler_ends_with_decides_the_code() {
+async fn what_a_handler_ends_with_decides_the_code(host: Host) {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&errors);
-    let server = server().await.on_error(move |peer, error| {
+    let acceptor = Acceptor::new().on_error(move |peer, error| {
         noted.lock().unwrap().push((peer.is_some(), error.to_string()));
     });
-    let addr = serve(server, as_told);
+    let addr = host.serve(acceptor, as_told).await;
     // One that stays, through everything that befalls the others.
     let mut bystander = connect(addr).await;
     bystander.send("hello").await.unwrap();
@@ -341,10 +343,9 @@ async fn a_handler_that_waits_for_ever_learns_that_the_peer_has_gone() {
     assert_eq!(at_once(ends.recv()).await, Some(None));
 }
 
-#[tokio::test]
-async fn our_own_client_and_server_close_each_other() {
+async fn our_own_client_and_server_close_each_other(host: Host) {
     let (told, mut ends) = mpsc::unbounded_channel();
-    let addr = serve(server().await, move |mut socket: WebSocket| {
+    let handler = move |mut socket: WebSocket| {
         let told = told.clone();
         async move {
             if socket.recv().await.unwrap().is_some() {
@@ -352,7 +353,8 @@ async fn our_own_client_and_server_close_each_other() {
             }
             told.send((socket.closed().unwrap(), socket.close_frame().unwrap())).unwrap();
         }
-    });
+    };
+    let addr = host.serve(Acceptor::new(), handler).await;
     let mut client = connect(addr).await;
     client.close(4000.into(), "the client's").await.unwrap();
     let (closed, frame) = soon(ends.recv()).await.unwrap();

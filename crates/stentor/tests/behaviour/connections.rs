@@ -3,13 +3,21 @@
 use std::time::Duration;
 
 use stentor::{
-    CloseCode, Config, ConnectionHandle, Error, Message, Misuse, Prepared, Rejection, UpgradeRequest,
-    WebSocket,
+    Acceptor, CloseCode, Config, ConnectionHandle, Error, Message, Misuse, Prepared, Rejection,
+    UpgradeRequest, WebSocket,
 };
 use stentor_testkit::frame::{binary, text};
 use tokio::sync::mpsc;
 
+use crate::hosts::{Host, Hosted, on_every_host_paused};
 use crate::support::{at_once, echo, lasting, server_in_memory, settle};
+
+on_every_host_paused![
+    they_are_listed_while_they_last,
+    a_handle_sends_and_closes_without_waiting,
+    some_may_be_picked,
+    to_abort_ends_the_handler_too_whatever_it_does,
+];
 
 #[derive(Clone, PartialEq)]
 struct User(String);
@@ -23,16 +31,14 @@ fn is(connection: &ConnectionHandle, name: &str) -> bool {
     connection.context() == Some(User(name.to_owned()))
 }
 
-#[tokio::test(start_paused = true)]
-async fn they_are_listed_while_they_last() {
-    let (server, dial) = server_in_memory();
-    let connections = server.connections();
-    assert!(connections.is_empty());
+async fn they_are_listed_while_they_last(host: Host) {
     let (opened, mut ids) = mpsc::unbounded_channel();
-    tokio::spawn(server.serve(move |socket: WebSocket| {
+    let handler = move |socket: WebSocket| {
         opened.send(socket.id()).unwrap();
         echo(socket)
-    }));
+    };
+    let Hosted { dial, connections, .. } = host.in_memory(Acceptor::new(), handler);
+    assert!(connections.is_empty());
     let (mut one, two) = (dial.client().await, dial.client().await);
     let (first, second) = (ids.recv().await.unwrap(), ids.recv().await.unwrap());
     assert_eq!(connections.len(), 2);
@@ -57,12 +63,10 @@ async fn they_are_listed_while_they_last() {
     handle.abort();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_handle_sends_and_closes_without_waiting() {
-    let (server, dial) = server_in_memory();
-    let connections = server.connections();
-    tokio::spawn(server.serve(echo));
+async fn a_handle_sends_and_closes_without_waiting(host: Host) {
+    let Hosted { dial, connections, .. } = host.in_memory(Acceptor::new(), echo);
     let mut peer = dial.peer().await;
+    settle().await;
     let handle = connections.iter().next().unwrap();
     handle.try_send("from afar").unwrap();
     at_once(peer.expect(text("from afar"))).await;
@@ -106,16 +110,15 @@ async fn a_broadcast_reaches_all_and_waits_for_nobody() {
     drop(slow);
 }
 
-#[tokio::test(start_paused = true)]
-async fn some_may_be_picked() {
-    let (server, dial) = server_in_memory();
-    let connections = server.connections();
-    tokio::spawn(server.authorize(by_query).serve(echo));
+async fn some_may_be_picked(host: Host) {
+    let acceptor = Acceptor::new().authorize(by_query);
+    let Hosted { dial, connections, .. } = host.in_memory(acceptor, echo);
     let mut peers = Vec::new();
     for name in ["ann", "bob", "ann"] {
         let (peer, _) = stentor_testkit::peer::Peer::connect_to(dial.up(), &format!("/?{name}"), "").await;
         peers.push(peer);
     }
+    settle().await;
     let news = Prepared::new(Message::from("for ann"));
     assert_eq!(connections.broadcast_where(&news, |connection| is(connection, "ann")).queued, 2);
     let everybody = Prepared::new(Message::from("for all"));
@@ -140,12 +143,9 @@ async fn some_may_be_picked() {
     assert!(matches!(refused, Err(Error::Misuse(Misuse::ReasonTooLong))));
 }
 
-#[tokio::test(start_paused = true)]
-async fn to_abort_ends_the_handler_too_whatever_it_does() {
-    let (server, dial) = server_in_memory();
-    let connections = server.connections();
+async fn to_abort_ends_the_handler_too_whatever_it_does(host: Host) {
     let (ended, mut ends) = mpsc::unbounded_channel();
-    tokio::spawn(server.serve(move |socket: WebSocket| {
+    let handler = move |socket: WebSocket| {
         let ended = ended.clone();
         async move {
             struct Told(mpsc::UnboundedSender<()>);
@@ -157,8 +157,10 @@ async fn to_abort_ends_the_handler_too_whatever_it_does() {
             let _told = (Told(ended), socket);
             std::future::pending::<()>().await;
         }
-    }));
+    };
+    let Hosted { dial, connections, .. } = host.in_memory(Acceptor::new(), handler);
     let mut peer = dial.peer().await;
+    settle().await;
     connections.iter().for_each(|connection| connection.abort());
     at_once(ends.recv()).await.unwrap();
     assert_eq!(at_once(peer.rest()).await, b"");

@@ -16,7 +16,18 @@ use stentor_testkit::peer::{Peer, answer};
 use stentor_testkit::transport::pipe;
 use tokio::net::TcpStream;
 
-use crate::support::{PIPE, echo, echo_server, raw_listener, serve, server, soon};
+use crate::hosts::{Host, on_every_host};
+use crate::support::{PIPE, echo, raw_listener, server, soon};
+
+on_every_host![
+    the_examples_of_rfc_7692_are_read_and_written,
+    the_first_frame_alone_tells_that_a_message_is_compressed,
+    fewer_bytes_are_sent_and_fewer_still_of_what_was_sent_before,
+    without_takeover_every_message_is_compressed_by_itself,
+    a_server_that_does_not_want_compression_takes_no_compressed_message,
+    each_message_can_be_compressed_or_not,
+    binary_messages_are_compressed_as_well,
+];
 
 /// RSV1 (RFC 7692 §6).
 const COMPRESSED: u8 = 0b100;
@@ -71,11 +82,10 @@ async fn client_of(config: Config, headers: &str) -> (Result<WebSocket, Error>, 
     (socket, peer, head)
 }
 
-#[tokio::test]
-async fn the_examples_of_rfc_7692_are_read_and_written() {
-    let addr = echo_server(config(every_message())).await;
+async fn the_examples_of_rfc_7692_are_read_and_written(host: Host) {
+    let addr = host.serve(Acceptor::new().config(config(every_message())), echo).await;
     let (mut peer, head) = peer_of(addr, OFFER).await;
-    assert!(head.contains("\r\nSec-WebSocket-Extensions: permessage-deflate\r\n"), "{head}");
+    assert!(head.to_lowercase().contains("\r\nsec-websocket-extensions: permessage-deflate\r\n"), "{head}");
 
     peer.send(&text(HELLO).rsv(COMPRESSED)).await;
     peer.expect(text(HELLO).rsv(COMPRESSED)).await;
@@ -91,9 +101,8 @@ async fn the_examples_of_rfc_7692_are_read_and_written() {
     }
 }
 
-#[tokio::test]
-async fn the_first_frame_alone_tells_that_a_message_is_compressed() {
-    let addr = echo_server(config(every_message())).await;
+async fn the_first_frame_alone_tells_that_a_message_is_compressed(host: Host) {
+    let addr = host.serve(Acceptor::new().config(config(every_message())), echo).await;
     let (mut peer, _) = peer_of(addr, OFFER).await;
     peer.send(&text(&HELLO[..3]).rsv(COMPRESSED).more()).await;
     peer.send(&ping("are you there?")).await;
@@ -107,10 +116,10 @@ async fn the_first_frame_alone_tells_that_a_message_is_compressed() {
 }
 
 /// Takes three messages of a server, and sends them back as they came.
-async fn mirror(deflate: Deflate, headers: &str) -> Vec<Frame> {
+async fn mirror(host: Host, deflate: Deflate, headers: &str) -> Vec<Frame> {
     let (told, echoed) = tokio::sync::oneshot::channel();
     let told = std::sync::Mutex::new(Some(told));
-    let addr = serve(server().await.config(config(deflate)), move |mut socket: WebSocket| {
+    let handler = move |mut socket: WebSocket| {
         let told = told.lock().unwrap().take();
         async move {
             for _ in 0..3 {
@@ -123,7 +132,8 @@ async fn mirror(deflate: Deflate, headers: &str) -> Vec<Frame> {
             told.expect("there is one connection").send(echoes).expect("the test waits for it");
             socket.close(CloseCode::NORMAL, "").await
         }
-    });
+    };
+    let addr = host.serve(Acceptor::new().config(config(deflate)), handler).await;
     let (mut peer, _) = peer_of(addr, headers).await;
     let mut frames = Vec::new();
     for _ in 0..3 {
@@ -135,9 +145,8 @@ async fn mirror(deflate: Deflate, headers: &str) -> Vec<Frame> {
     frames
 }
 
-#[tokio::test]
-async fn fewer_bytes_are_sent_and_fewer_still_of_what_was_sent_before() {
-    let frames = mirror(every_message(), OFFER).await;
+async fn fewer_bytes_are_sent_and_fewer_still_of_what_was_sent_before(host: Host) {
+    let frames = mirror(host, every_message(), OFFER).await;
     let sizes: Vec<usize> = frames.iter().map(|frame| frame.payload.len()).collect();
     assert!(frames.iter().all(|frame| frame.rsv == COMPRESSED && frame.fin));
     assert!(sizes[0] < people().len() / 3, "{sizes:?} of {}", people().len());
@@ -148,8 +157,7 @@ async fn fewer_bytes_are_sent_and_fewer_still_of_what_was_sent_before() {
     }
 }
 
-#[tokio::test]
-async fn without_takeover_every_message_is_compressed_by_itself() {
+async fn without_takeover_every_message_is_compressed_by_itself(host: Host) {
     for (deflate, headers) in [
         (
             Deflate { server_context_takeover: false, client_context_takeover: false, ..every_message() },
@@ -161,7 +169,7 @@ async fn without_takeover_every_message_is_compressed_by_itself() {
              client_no_context_takeover\r\n",
         ),
     ] {
-        let frames = mirror(deflate, headers).await;
+        let frames = mirror(host, deflate, headers).await;
         assert!(frames[0].payload.len() < people().len() / 3);
         assert!(frames.iter().all(|frame| *frame == frames[0]), "{frames:?}");
         let first = Inflater::new(15, false).message(&frames[0].payload);
@@ -235,11 +243,10 @@ async fn a_client_does_not_go_on_with_an_answer_that_its_offer_does_not_allow() 
     assert_eq!(peer.rest().await, b"");
 }
 
-#[tokio::test]
-async fn a_server_that_does_not_want_compression_takes_no_compressed_message() {
-    let addr = echo_server(Config::default()).await;
+async fn a_server_that_does_not_want_compression_takes_no_compressed_message(host: Host) {
+    let addr = host.serve(Acceptor::new(), echo).await;
     let (mut peer, head) = peer_of(addr, OFFER).await;
-    assert!(!head.contains("Sec-WebSocket-Extensions"), "{head}");
+    assert!(!head.to_lowercase().contains("sec-websocket-extensions"), "{head}");
     peer.send(&text(HELLO).rsv(COMPRESSED)).await;
     peer.expect_close(1002).await;
 }
@@ -270,9 +277,8 @@ async fn what_was_agreed_on_can_be_chosen_and_seen_for_each_connection() {
     }
 }
 
-#[tokio::test]
-async fn each_message_can_be_compressed_or_not() {
-    let addr = serve(server().await.config(config(Deflate::default())), |mut socket: WebSocket| async move {
+async fn each_message_can_be_compressed_or_not(host: Host) {
+    let handler = async |mut socket: WebSocket| {
         socket.send("Hello").await?;
         socket.send_with("Hello", Compress::Always).await?;
         socket.send_with(people(), Compress::Never).await?;
@@ -281,7 +287,8 @@ async fn each_message_can_be_compressed_or_not() {
         sender.send_with(people(), Compress::ByThreshold).await?;
         sender.send_prepared(&Prepared::new(people().into())).await?;
         receiver.recv().await.map(drop)
-    });
+    };
+    let addr = host.serve(Acceptor::new().config(config(Deflate::default())), handler).await;
     let (mut peer, _) = peer_of(addr, OFFER).await;
     let mut inflater = Inflater::new(12, true);
     let messages = ["Hello".to_owned(), "Hello".to_owned()].into_iter().chain((0..4).map(|_| people()));
@@ -293,9 +300,8 @@ async fn each_message_can_be_compressed_or_not() {
     }
 }
 
-#[tokio::test]
-async fn binary_messages_are_compressed_as_well() {
-    let addr = echo_server(config(every_message())).await;
+async fn binary_messages_are_compressed_as_well(host: Host) {
+    let addr = host.serve(Acceptor::new().config(config(every_message())), echo).await;
     let (mut peer, _) = peer_of(addr, OFFER).await;
     peer.send(&binary(HELLO).rsv(COMPRESSED)).await;
     peer.expect(binary(HELLO).rsv(COMPRESSED)).await;

@@ -1,12 +1,23 @@
 //! Messages of every size come back whole, and in order.
 
-use stentor::{Client, Config, Message, Result, WebSocket};
+use stentor::{Acceptor, Client, Config, Message, Result, WebSocket};
 use stentor_proto::Role;
 use stentor_testkit::frame::{binary, text};
-use stentor_testkit::peer::Peer;
+use stentor_testkit::peer::{Peer, request};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use crate::support::{bytes_of, echo, echo_server, raw_client, serve, server, soon, text_of};
+use crate::hosts::{Host, Hosted, on_every_host};
+use crate::support::{bytes_of, echo, raw_client, soon, text_of};
+
+on_every_host![
+    a_server_echoes_every_size,
+    a_client_echoes_every_size,
+    a_sender_may_fragment,
+    pipelined_messages_come_back_in_order,
+    many_clients_get_their_own_echoes,
+    frames_right_behind_the_request_are_not_lost,
+];
 
 /// Around every length form, every threshold of ours, and 4 MiB.
 const SIZES: [usize; 22] = [
@@ -51,36 +62,33 @@ async fn ask(mut socket: WebSocket) -> Result<()> {
     socket.close(stentor::CloseCode::NORMAL, "").await
 }
 
-#[tokio::test]
-async fn a_server_echoes_every_size() {
-    let addr = echo_server(config()).await;
+async fn a_server_echoes_every_size(host: Host) {
+    let addr = host.serve(Acceptor::new().config(config()), echo).await;
     let client = Client::new().config(config()).connect(format!("ws://{addr}/")).await.unwrap();
     soon(ask(client)).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_client_echoes_every_size() {
+async fn a_client_echoes_every_size(host: Host) {
     let (told, mut asked) = tokio::sync::mpsc::unbounded_channel();
-    let addr = serve(server().await.config(config()), move |socket| {
+    let handler = move |socket| {
         let told = told.clone();
         async move { told.send(ask(socket).await).unwrap() }
-    });
+    };
+    let addr = host.serve(Acceptor::new().config(config()), handler).await;
     let client = Client::new().config(config()).connect(format!("ws://{addr}/")).await.unwrap();
     soon(echo(client)).await.unwrap();
     asked.recv().await.expect("the handler panicked").unwrap();
 }
 
-#[tokio::test]
-async fn a_sender_may_fragment() {
+async fn a_sender_may_fragment(host: Host) {
     let config = Config { fragment_size: Some(1000), max_fragments: 5000, ..config() };
-    let addr = echo_server(config.clone()).await;
+    let addr = host.serve(Acceptor::new().config(config.clone()), echo).await;
     let client = Client::new().config(config).connect(format!("ws://{addr}/")).await.unwrap();
     soon(ask(client)).await.unwrap();
 }
 
-#[tokio::test]
-async fn pipelined_messages_come_back_in_order() {
-    let addr = echo_server(config()).await;
+async fn pipelined_messages_come_back_in_order(host: Host) {
+    let addr = host.serve(Acceptor::new().config(config()), echo).await;
     let (read, mut write) = raw_client(addr).await.into_inner().into_split();
     let mut echoes = Peer::new(Role::Client, tokio::io::join(read, tokio::io::sink()));
     let messages: Vec<_> = (0..3000)
@@ -100,9 +108,8 @@ async fn pipelined_messages_come_back_in_order() {
     written.unwrap();
 }
 
-#[tokio::test]
-async fn many_clients_get_their_own_echoes() {
-    let addr = echo_server(Config::default()).await;
+async fn many_clients_get_their_own_echoes(host: Host) {
+    let addr = host.serve(Acceptor::new(), echo).await;
     let clients = (0..50).map(|i| {
         tokio::spawn(async move {
             let mut socket = stentor::connect(format!("ws://{addr}/")).await.unwrap();
@@ -114,5 +121,32 @@ async fn many_clients_get_their_own_echoes() {
     });
     for client in clients.collect::<Vec<_>>() {
         soon(client).await.unwrap();
+    }
+}
+
+/// A client may send before it has the answer: what was read along with the request comes first, also
+/// the half of a frame.
+async fn frames_right_behind_the_request_are_not_lost(host: Host) {
+    let addr = host.serve(Acceptor::new(), echo).await;
+    let messages = [text("first"), binary(bytes_of(300)), text(text_of(5000)), text("last")];
+    let frames: Vec<u8> = messages.iter().flat_map(|message| message.encode(Role::Client)).collect();
+    // None, some, and all of them along with the request; cut in a header, in a payload, between two.
+    for along in [0, 1, 8, 11, 100, 3000, frames.len()] {
+        let mut tcp = TcpStream::connect(addr).await.unwrap();
+        tcp.write_all(&[request("/", "").as_bytes(), &frames[..along]].concat()).await.unwrap();
+        let mut peer = Peer::new(Role::Client, tcp);
+        assert!(soon(peer.head()).await.starts_with("HTTP/1.1 101 "));
+        peer.send_bytes(&frames[along..]).await;
+        for message in &messages {
+            soon(peer.expect(message.clone())).await;
+        }
+    }
+    // And over a byte stream that is no TCP.
+    let Hosted { dial, .. } = host.in_memory(Acceptor::new(), echo);
+    let mut peer = Peer::new(Role::Client, dial.up());
+    peer.send_bytes(&[request("/", "").as_bytes(), &frames].concat()).await;
+    assert!(soon(peer.head()).await.starts_with("HTTP/1.1 101 "));
+    for message in messages {
+        soon(peer.expect(message)).await;
     }
 }

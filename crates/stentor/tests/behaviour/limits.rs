@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use stentor::{ForwardedHeader, Limits, TrustedProxies};
+use stentor::{Acceptor, ForwardedHeader, Limits, TrustedProxies};
 use stentor_proto::Role;
 use stentor_testkit::frame::text;
 use stentor_testkit::peer::{Peer, request};
@@ -12,9 +12,17 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::hosts::{Host, Hosted, on_every_host, on_every_host_paused};
 use crate::support::{
     Dial, ask_refused, at_once, connect, echo, lasting, serve, server, server_in_memory, soon,
 };
+
+on_every_host![a_refusal_by_address_arrives_with_its_body_over_tcp,];
+
+on_every_host_paused![
+    one_address_too_many_is_answered_429_and_others_are_served,
+    behind_a_proxy_each_client_counts_for_itself,
+];
 
 /// Reads a refusal that comes without having been asked for.
 async fn refusal(mut peer: Peer<DuplexStream>) -> String {
@@ -25,6 +33,15 @@ async fn refusal(mut peer: Peer<DuplexStream>) -> String {
 
 fn unasked(dial: &Dial, addr: &str) -> Peer<DuplexStream> {
     Peer::new(Role::Client, dial.from(addr))
+}
+
+/// Asks, where a refusal does not come unasked for.
+async fn asked(host: Host, dial: &Dial, addr: &str) -> Peer<DuplexStream> {
+    let mut peer = unasked(dial, addr);
+    if host != Host::Own {
+        peer.send_bytes(request("/", "").as_bytes()).await;
+    }
+    peer
 }
 
 #[tokio::test]
@@ -59,21 +76,19 @@ async fn a_filter_that_panics_lets_nobody_in_and_the_server_lives_on() {
     at_once(peer.expect(text("hi"))).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn one_address_too_many_is_answered_429_and_others_are_served() {
-    let (server, dial) = server_in_memory();
+async fn one_address_too_many_is_answered_429_and_others_are_served(host: Host) {
     let limits = Limits { max_connections_per_ip: 2, ..Limits::default() };
-    tokio::spawn(server.limits(limits).serve(echo));
+    let Hosted { dial, .. } = host.in_memory_within(limits, Acceptor::new(), echo);
     let mut first = Peer::connect(dial.from("192.0.2.1:1")).await;
     let second = Peer::connect(dial.from("192.0.2.1:2")).await;
-    let refused = unasked(&dial, "192.0.2.1:3");
+    let refused = asked(host, &dial, "192.0.2.1:3").await;
     assert_eq!(at_once(refusal(refused)).await, "HTTP/1.1 429 Too Many Requests");
     // Another port of the same address is no other address; another network of IPv6 is.
     Peer::connect(dial.from("192.0.2.2:1")).await;
     let one_customers = ["[2001:db8::1]:1", "[2001:db8::2]:1"].map(|addr| Peer::connect(dial.from(addr)));
     let [one, two] = one_customers;
     let _held = (one.await, two.await);
-    let refused = unasked(&dial, "[2001:db8::ffff:3]:1");
+    let refused = asked(host, &dial, "[2001:db8::ffff:3]:1").await;
     assert_eq!(at_once(refusal(refused)).await, "HTTP/1.1 429 Too Many Requests");
     Peer::connect(dial.from("[2001:db8:0:1::1]:1")).await;
     // Whoever leaves makes room.
@@ -86,10 +101,9 @@ async fn one_address_too_many_is_answered_429_and_others_are_served() {
     }
 }
 
-#[tokio::test]
-async fn a_refusal_by_address_arrives_with_its_body_over_tcp() {
+async fn a_refusal_by_address_arrives_with_its_body_over_tcp(host: Host) {
     let limits = Limits { max_connections_per_ip: 1, ..Limits::default() };
-    let addr = serve(server().await.limits(limits), echo);
+    let addr = host.serve_within(limits, Acceptor::new(), echo).await;
     let mut only = connect(addr).await;
     let refused = ask_refused(addr, &request("/", "")).await;
     assert_eq!(refused, (429, "too many connections from this address".to_owned()));
@@ -98,12 +112,11 @@ async fn a_refusal_by_address_arrives_with_its_body_over_tcp() {
 }
 
 /// Behind a proxy it is the client that is counted, and it is told properly.
-#[tokio::test(start_paused = true)]
-async fn behind_a_proxy_each_client_counts_for_itself() {
-    let (server, dial) = server_in_memory();
+async fn behind_a_proxy_each_client_counts_for_itself(host: Host) {
     let proxies = TrustedProxies::new(["10.0.0.1"]).unwrap().header(ForwardedHeader::XForwardedFor);
     let limits = Limits { max_connections_per_ip: 1, ..Limits::default() };
-    tokio::spawn(server.limits(limits).trusted_proxies(proxies).serve(echo));
+    let acceptor = Acceptor::new().trusted_proxies(proxies);
+    let Hosted { dial, .. } = host.in_memory_within(limits, acceptor, echo);
     let mut held = Vec::new();
     for client in ["192.0.2.1", "192.0.2.2"] {
         let headers = format!("X-Forwarded-For: {client}\r\n");

@@ -11,7 +11,10 @@ mod deadlines;
 mod deflate;
 mod echo;
 mod forwarded;
+#[cfg(feature = "axum")]
+mod frameworks;
 mod hooks;
+mod hosts;
 mod http;
 mod limits;
 mod listeners;
@@ -25,4 +28,5 @@ mod split;
 mod stream_sink;
 mod upgrade;
 mod upgrade_elsewhere;
+mod upgrader;
 mod workers;

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use stentor::OriginPolicy;
+use stentor::{Acceptor, OriginPolicy};
 use stentor_testkit::peer::{Peer, request};
 use tokio::net::TcpStream;
 
-use crate::support::{ask, echo, serve, server, soon};
+use crate::hosts::{Host, on_every_host};
+use crate::support::{ask, echo, soon};
+
+on_every_host![who_may_connect_and_who_may_not,];
 
 /// The request of a page of `origin` that was sent to `host`.
 fn page(origin: &str, host: &str) -> String {
@@ -15,8 +18,7 @@ fn page(origin: &str, host: &str) -> String {
     request("/", &origin).replace("Host: example.com", &format!("Host: {host}"))
 }
 
-#[tokio::test]
-async fn who_may_connect_and_who_may_not() {
+async fn who_may_connect_and_who_may_not(host: Host) {
     let same = OriginPolicy::same_origin;
     let listed = OriginPolicy::only(["https://app.example", "https://*.tenant.example:8443"]).unwrap();
     let named = same().hosts(["example.com", "*.chat.example", "127.0.0.1"]).unwrap();
@@ -84,10 +86,12 @@ async fn who_may_connect_and_who_may_not() {
     ] {
         let upgraded = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&upgraded);
-        let addr = serve(server().await.origins(policy.clone()), move |socket| {
-            count.fetch_add(1, Ordering::Relaxed);
-            echo(socket)
-        });
+        let addr = host
+            .serve(Acceptor::new().origins(policy.clone()), move |socket| {
+                count.fetch_add(1, Ordering::Relaxed);
+                echo(socket)
+            })
+            .await;
         for (origin, host) in refused {
             let (head, _) = ask(addr, &page(origin, host)).await;
             assert!(head.starts_with("HTTP/1.1 403 "), "{origin} to {host} by {policy:?}: {head}");

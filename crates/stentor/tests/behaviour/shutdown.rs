@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use stentor::http::{Request, Response, StatusCode};
-use stentor::{Drain, Drained, Misuse, Rejection, Shutdown, WebSocket};
+use stentor::{Acceptor, Drain, Drained, Misuse, Rejection, Shutdown, WebSocket};
 use stentor_proto::Role;
 use stentor_proto::bytes::Bytes;
 use stentor_testkit::frame::{close, text};
@@ -16,7 +16,21 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::hosts::{Host, Hosted, on_every_host_paused};
 use crate::support::{ask, at_once, connect, echo, lasting, serve, server, server_in_memory, settle, soon};
+
+on_every_host_paused![
+    everybody_is_seen_out_and_nobody_is_let_in,
+    a_restart_tells_when_to_come_back,
+    farewells_are_spread_evenly_over_the_window,
+    what_has_arrived_is_answered_first,
+    a_receiver_in_another_task_takes_its_leave_too,
+    a_handler_that_never_rests_is_closed_after_its_grace,
+    whoever_is_left_at_the_deadline_is_dropped_with_its_handler,
+    a_peer_that_does_not_answer_the_close_is_counted_apart,
+    to_abort_waits_for_nobody,
+    nothing_that_was_received_stays_without_its_answer,
+];
 
 /// Farewells without delay.
 fn at_once_all() -> Drain {
@@ -35,33 +49,26 @@ async fn say_goodbye(peer: &mut Peer<DuplexStream>, code: u16, reason: &str) {
     lasting(peer.expect_end()).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn everybody_is_seen_out_and_serve_returns() {
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
-    assert!(!shutdown.is_ready());
-    let serving = tokio::spawn(server.serve(echo));
+async fn everybody_is_seen_out_and_nobody_is_let_in(host: Host) {
+    let hosted = host.in_memory(Acceptor::new(), echo);
+    let (dial, shutdown) = (&hosted.dial, &hosted.shutdown);
     let mut peers = [dial.peer().await, dial.peer().await, dial.peer().await];
+    settle().await;
     assert!(shutdown.is_ready());
-    let draining = drain(&shutdown, at_once_all());
+    let draining = drain(shutdown, at_once_all());
     for peer in &mut peers {
         say_goodbye(peer, 1001, "").await;
     }
     let drained = at_once(draining).await.unwrap();
     assert_eq!(drained, Drained { connections: 3, cleanly: 3, otherwise: 0, dropped: 0 });
-    at_once(serving).await.unwrap().unwrap();
     assert!(!shutdown.is_ready());
     // Whoever asks again is told the same.
     assert_eq!(at_once(shutdown.drain(Drain::default())).await.unwrap(), drained);
-    // Nobody is accepted any more.
-    assert_eq!(Peer::new(Role::Client, dial.up()).rest().await, b"");
+    at_once(hosted.refuses_everybody(host)).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_restart_tells_when_to_come_back() {
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
-    tokio::spawn(server.serve(echo));
+async fn a_restart_tells_when_to_come_back(host: Host) {
+    let Hosted { dial, shutdown, .. } = host.in_memory(Acceptor::new(), echo);
     let mut peer = dial.peer().await;
     shutdown.begin(Drain { window: Duration::ZERO, ..Drain::restart(Duration::from_secs(15)) }).unwrap();
     say_goodbye(&mut peer, 1012, "retry-after=15").await;
@@ -78,12 +85,9 @@ async fn what_may_not_be_said_is_refused_and_nothing_happens() {
     assert!(futures_util::poll!(Box::pin(shutdown.begun())).is_pending());
 }
 
-#[tokio::test(start_paused = true)]
-async fn farewells_are_spread_evenly_over_the_window() {
+async fn farewells_are_spread_evenly_over_the_window(host: Host) {
     const PEERS: u32 = 200;
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
-    tokio::spawn(server.serve(echo));
+    let Hosted { dial, shutdown, .. } = host.in_memory(Acceptor::new(), echo);
     let (said, mut farewells) = mpsc::unbounded_channel();
     for index in 0..PEERS {
         let mut peer = dial.peer().await;
@@ -94,6 +98,7 @@ async fn farewells_are_spread_evenly_over_the_window() {
             peer.send(&close(1001, "")).await;
         });
     }
+    settle().await;
     let began = Instant::now();
     let window = Duration::from_secs(20);
     let draining = drain(&shutdown, Drain { window, ..Drain::default() });
@@ -111,16 +116,14 @@ async fn farewells_are_spread_evenly_over_the_window() {
 }
 
 /// A handler that is busy with a message answers it before its connection is closed.
-#[tokio::test(start_paused = true)]
-async fn what_has_arrived_is_answered_first() {
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
-    tokio::spawn(server.serve(async |mut socket: WebSocket| {
+async fn what_has_arrived_is_answered_first(host: Host) {
+    let handler = async |mut socket: WebSocket| {
         while let Ok(Some(message)) = socket.recv().await {
             tokio::time::sleep(Duration::from_secs(1)).await;
             socket.send(message).await.unwrap();
         }
-    }));
+    };
+    let Hosted { dial, shutdown, .. } = host.in_memory(Acceptor::new(), handler);
     let mut peer = dial.peer().await;
     for message in ["one", "two", "three"] {
         peer.send(&text(message)).await;
@@ -134,17 +137,15 @@ async fn what_has_arrived_is_answered_first() {
     assert_eq!(at_once(draining).await.unwrap().cleanly, 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_receiver_in_another_task_takes_its_leave_too() {
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
-    tokio::spawn(server.serve(async |socket: WebSocket| {
+async fn a_receiver_in_another_task_takes_its_leave_too(host: Host) {
+    let handler = async |socket: WebSocket| {
         let (sender, mut receiver) = socket.split();
         let receiving = tokio::spawn(async move { receiver.recv().await });
         let received = receiving.await.unwrap().unwrap();
         assert_eq!(received, None);
         drop(sender);
-    }));
+    };
+    let Hosted { dial, shutdown, .. } = host.in_memory(Acceptor::new(), handler);
     let mut peer = dial.peer().await;
     settle().await;
     let draining = drain(&shutdown, at_once_all());
@@ -153,15 +154,13 @@ async fn a_receiver_in_another_task_takes_its_leave_too() {
 }
 
 /// Who only ever sends is closed after the grace.
-#[tokio::test(start_paused = true)]
-async fn a_handler_that_never_rests_is_closed_after_its_grace() {
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
-    tokio::spawn(server.serve(async |mut socket: WebSocket| {
+async fn a_handler_that_never_rests_is_closed_after_its_grace(host: Host) {
+    let handler = async |mut socket: WebSocket| {
         while socket.send("tick").await.is_ok() {
             tokio::time::sleep(Duration::from_secs(3)).await;
         }
-    }));
+    };
+    let Hosted { dial, shutdown, .. } = host.in_memory(Acceptor::new(), handler);
     let mut peer = dial.peer().await;
     settle().await;
     let began = Instant::now();
@@ -176,13 +175,10 @@ async fn a_handler_that_never_rests_is_closed_after_its_grace() {
     assert_eq!((drained.cleanly, drained.dropped), (1, 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn whoever_is_left_at_the_deadline_is_dropped_with_its_handler() {
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
+async fn whoever_is_left_at_the_deadline_is_dropped_with_its_handler(host: Host) {
     let held = Arc::new(());
     let in_handler = Arc::clone(&held);
-    let serving = tokio::spawn(server.serve(move |mut socket: WebSocket| {
+    let handler = move |mut socket: WebSocket| {
         let held = Arc::clone(&in_handler);
         async move {
             while let Ok(Some(_)) = socket.recv().await {}
@@ -190,12 +186,15 @@ async fn whoever_is_left_at_the_deadline_is_dropped_with_its_handler() {
             std::future::pending::<()>().await;
             drop(held);
         }
-    }));
+    };
+    let hosted = host.in_memory(Acceptor::new(), handler);
+    let (dial, shutdown) = (&hosted.dial, &hosted.shutdown);
     let mut polite = dial.peer().await;
     let mut deaf = dial.peer().await;
     let rude = dial.peer().await;
+    settle().await;
     let began = Instant::now();
-    let draining = drain(&shutdown, at_once_all());
+    let draining = drain(shutdown, at_once_all());
     say_goodbye(&mut polite, 1001, "").await;
     drop(rude);
     let drained = lasting(draining).await.unwrap();
@@ -203,18 +202,16 @@ async fn whoever_is_left_at_the_deadline_is_dropped_with_its_handler() {
     assert!((30.0..30.1).contains(&took), "{took} s");
     // All handlers hang, whatever their connections have come to.
     assert_eq!(drained, Drained { connections: 3, cleanly: 0, otherwise: 0, dropped: 3 });
-    at_once(serving).await.unwrap().unwrap();
+    hosted.ended(host).await;
     assert_eq!(Arc::strong_count(&held), 1, "a handler lives on");
     at_once(deaf.expect_close(1001)).await;
     at_once(deaf.expect_end()).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_answer_the_close_is_counted_apart() {
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
-    tokio::spawn(server.serve(echo));
+async fn a_peer_that_does_not_answer_the_close_is_counted_apart(host: Host) {
+    let Hosted { dial, shutdown, .. } = host.in_memory(Acceptor::new(), echo);
     let _deaf = dial.peer().await;
+    settle().await;
     let began = Instant::now();
     let drained = lasting(drain(&shutdown, at_once_all())).await.unwrap();
     assert_eq!(drained, Drained { connections: 1, cleanly: 0, otherwise: 1, dropped: 0 });
@@ -222,20 +219,19 @@ async fn a_peer_that_does_not_answer_the_close_is_counted_apart() {
     assert!((5.0..5.1).contains(&took), "the time for closing: {took} s");
 }
 
-#[tokio::test(start_paused = true)]
-async fn to_abort_waits_for_nobody() {
+async fn to_abort_waits_for_nobody(host: Host) {
     for draining_already in [false, true] {
-        let (server, dial) = server_in_memory();
-        let shutdown = server.shutdown();
-        let serving = tokio::spawn(server.serve(echo));
+        let hosted = host.in_memory(Acceptor::new(), echo);
+        let (dial, shutdown) = (&hosted.dial, &hosted.shutdown);
         let mut peer = dial.peer().await;
+        settle().await;
         if draining_already {
             shutdown.begin(Drain { window: Duration::from_secs(3600), ..Drain::default() }).unwrap();
             settle().await;
         }
         shutdown.abort();
         assert_eq!(at_once(shutdown.done()).await.dropped, 1);
-        at_once(serving).await.unwrap().unwrap();
+        at_once(hosted.ended(host)).await;
         assert_eq!(at_once(peer.rest()).await, b"");
     }
 }
@@ -327,6 +323,7 @@ async fn who_waits_for_the_end_learns_that_nobody_serves_any_more() {
 async fn readiness_is_for_load_balancers() {
     let server = server().await;
     let shutdown = server.shutdown();
+    assert!(!shutdown.is_ready());
     let asked = shutdown.clone();
     let server = server.http(move |_: Request<Bytes>| {
         let status = if asked.is_ready() { 200 } else { 503 };
@@ -349,14 +346,11 @@ async fn readiness_is_for_load_balancers() {
 
 /// Each client asks again and again. Whatever its handler has received is answered, and each learns
 /// by a Close frame that it is over.
-#[tokio::test(start_paused = true)]
-async fn nothing_that_was_received_stays_without_its_answer() {
+async fn nothing_that_was_received_stays_without_its_answer(host: Host) {
     const CLIENTS: usize = 300;
-    let (server, dial) = server_in_memory();
-    let shutdown = server.shutdown();
     let received = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&received);
-    tokio::spawn(server.serve(move |mut socket: WebSocket| {
+    let handler = move |mut socket: WebSocket| {
         let received = Arc::clone(&count);
         async move {
             while let Some(message) = socket.recv().await? {
@@ -367,7 +361,8 @@ async fn nothing_that_was_received_stays_without_its_answer() {
             }
             Ok::<_, stentor::Error>(())
         }
-    }));
+    };
+    let Hosted { dial, shutdown, .. } = host.in_memory(Acceptor::new(), handler);
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         let mut client = dial.client().await;

@@ -58,6 +58,25 @@ async fn the_handler_sees_the_request() {
     assert_eq!(soon(client.recv()).await.unwrap(), Some("hi".into()));
 }
 
+/// A request may be looked at while something else is waited for.
+#[tokio::test]
+async fn a_reference_to_it_may_be_kept_across_an_await() {
+    async fn is_welcome(upgrade: &Upgrade) -> bool {
+        tokio::task::yield_now().await;
+        upgrade.request().uri().path() == "/welcome"
+    }
+
+    let uri = serve_upgrades(server().await, async |upgrade: Upgrade| {
+        if !is_welcome(&upgrade).await {
+            return upgrade.reject(Response::builder().status(404).body("".into()).unwrap()).await;
+        }
+        echo(upgrade.accept().await?).await
+    });
+    stentor::connect(format!("{uri}/welcome")).await.unwrap();
+    let error = stentor::connect(format!("{uri}/elsewhere")).await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::NOT_FOUND));
+}
+
 #[tokio::test]
 async fn accepting_may_add_headers_even_of_the_same_name() {
     let uri = serve_upgrades(server().await, async |upgrade: Upgrade| {

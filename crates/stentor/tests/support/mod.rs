@@ -29,14 +29,23 @@ pub(crate) async fn server() -> Server {
 
 /// A server without sockets, and how to reach it: for paused time.
 pub(crate) fn server_in_memory() -> (Server, Dial) {
-    let (dial, mut dialled) = mpsc::unbounded_channel();
+    let (dial, mut dialled) = dial();
     let listener = Listener::from_stream(futures_util::stream::poll_fn(move |cx| dialled.poll_recv(cx)));
-    (Server::from_listener(listener), Dial(dial))
+    (Server::from_listener(listener), dial)
 }
+
+/// A way to a server without sockets, and where that sees who has come.
+pub(crate) fn dial() -> (Dial, mpsc::UnboundedReceiver<Dialled>) {
+    let (dial, dialled) = mpsc::unbounded_channel();
+    (Dial(dial), dialled)
+}
+
+/// A byte stream, and whose it is.
+pub(crate) type Dialled = std::io::Result<(DuplexStream, Option<SocketAddr>)>;
 
 /// The way to a server without sockets.
 #[derive(Clone, Debug)]
-pub(crate) struct Dial(mpsc::UnboundedSender<std::io::Result<(DuplexStream, Option<SocketAddr>)>>);
+pub(crate) struct Dial(mpsc::UnboundedSender<Dialled>);
 
 impl Dial {
     /// A byte stream to the server, from this address.

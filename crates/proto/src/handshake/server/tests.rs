@@ -25,7 +25,8 @@ fn handshake() -> ServerHandshake {
     ServerHandshake::new(HandshakeLimits::default())
 }
 
-/// Receives the request in one piece and byte by byte, in which the outcome must not differ.
+/// Receives the request in one piece and byte by byte, in which the outcome must not differ; nor may
+/// it when another has read the request.
 fn receive(handshake: &ServerHandshake, request: &str) -> Result<Incoming, HandshakeError> {
     let whole = match handshake.clone().receive(&mut BytesMut::from(request)) {
         Ok(Progress::Done(incoming)) => Ok(incoming),
@@ -47,7 +48,99 @@ fn receive(handshake: &ServerHandshake, request: &str) -> Result<Incoming, Hands
         }
         (whole, piecewise) => panic!("{whole:?} in one piece, {piecewise:?} byte by byte"),
     }
+    if let Some(request) = read_by_another(request) {
+        assert_same(&whole, handshake.clone().read_elsewhere(request));
+    }
     whole
+}
+
+/// The request as an HTTP library reads it; `None` when that refuses it itself, or drops what cannot
+/// be seen in the result: a fragment.
+fn read_by_another(request: &str) -> Option<Request<()>> {
+    let mut headers = [httparse::EMPTY_HEADER; 200];
+    let mut parsed = httparse::Request::new(&mut headers);
+    if !parsed.parse(request.as_bytes()).ok()?.is_complete() || parsed.path?.contains('#') {
+        return None;
+    }
+    let version = if parsed.version? == 0 { http::Version::HTTP_10 } else { http::Version::HTTP_11 };
+    let mut request = Request::builder().method(parsed.method?).uri(parsed.path?).version(version);
+    for header in parsed.headers {
+        request = request.header(header.name, header.value);
+    }
+    request.body(()).ok()
+}
+
+/// Who only upgrades does not tell plain requests apart.
+fn assert_same(received: &Result<Incoming, HandshakeError>, elsewhere: Result<Offer, HandshakeError>) {
+    use HandshakeError::{BodyNotAccepted, BodyTooLarge, LengthRequired, UnsupportedExpectation};
+
+    match (received, elsewhere.map(Incoming::Upgrade)) {
+        (
+            Ok(Incoming::Plain(_))
+            | Err(BodyNotAccepted | BodyTooLarge | LengthRequired | UnsupportedExpectation),
+            elsewhere,
+        ) => assert_eq!(elsewhere.unwrap_err(), HandshakeError::UpgradeRequired),
+        (Ok(received), Ok(elsewhere)) => assert_eq!(everything(received), everything(&elsewhere)),
+        (Err(received), Err(elsewhere)) => assert_eq!(*received, elsewhere),
+        (received, elsewhere) => panic!("{received:?} received, {elsewhere:?} when another has read it"),
+    }
+}
+
+#[test]
+fn a_request_that_another_has_read_is_held_to_the_limits() {
+    let limits = HandshakeLimits {
+        max_request_line: 40,
+        max_header_line: 50,
+        max_headers: 10,
+        max_head_size: 300,
+        ..HandshakeLimits::default()
+    };
+    let handshake = ServerHandshake::new(limits);
+    let long = |len: usize| "x".repeat(len);
+    let with_target = |target: &str| valid("").replacen("/chat?room=1", target, 1);
+    let in_order = [
+        valid(""),
+        with_target(&format!("/{}", long(40 - "GET / HTTP/1.1".len()))),
+        valid(&format!("A: {}\r\n", long(50 - "A: ".len()))),
+        valid(&"A: b\r\n".repeat(5)),
+        valid(&format!("A: {}\r\n", long(20))),
+    ];
+    for request in in_order {
+        assert!(matches!(receive(&handshake, &request), Ok(Incoming::Upgrade(_))), "{request}");
+    }
+    // A head of exactly so many bytes, in lines that are short enough.
+    let head_of = |len: usize| {
+        let missing = len - valid("A: \r\nB: \r\nC: \r\n").len();
+        let lens = [("A", missing / 3), ("B", missing / 3), ("C", missing - missing / 3 * 2)];
+        valid(&lens.map(|(name, len)| format!("{name}: {}\r\n", long(len))).concat())
+    };
+    assert!(matches!(receive(&handshake, &head_of(300)), Ok(Incoming::Upgrade(_))));
+    for (request, error) in [
+        (with_target(&format!("/{}", long(41 - "GET / HTTP/1.1".len()))), HeadError::StartLineTooLong),
+        (valid(&format!("A: {}\r\n", long(51 - "A: ".len()))), HeadError::HeaderLineTooLong),
+        (valid(&"A: b\r\n".repeat(6)), HeadError::TooManyHeaders),
+        (head_of(301), HeadError::HeadTooLarge),
+    ] {
+        let elsewhere = handshake.clone().read_elsewhere(read_by_another(&request).unwrap());
+        assert_eq!(elsewhere.unwrap_err(), error.into(), "{request}");
+        assert_eq!(receive(&handshake, &request).unwrap_err(), error.into(), "{request}");
+    }
+}
+
+#[test]
+fn only_http_1_1_is_upgraded() {
+    use http::Version;
+
+    for version in [Version::HTTP_09, Version::HTTP_10, Version::HTTP_2, Version::HTTP_3] {
+        let mut request = read_by_another(&valid("")).unwrap();
+        *request.version_mut() = version;
+        let error = handshake().read_elsewhere(request).unwrap_err();
+        assert_eq!(error, HandshakeError::UnsupportedHttpVersion, "{version:?}");
+    }
+    // The extended CONNECT of RFC 8441.
+    let request = Request::connect("https://example.com/chat").version(Version::HTTP_2).body(()).unwrap();
+    let error = handshake().read_elsewhere(request).unwrap_err();
+    assert_eq!(error, HandshakeError::UnsupportedHttpVersion);
 }
 
 /// All that is known of a request; what is printed for debugging leaves out what may be secret.
