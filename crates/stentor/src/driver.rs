@@ -24,6 +24,7 @@ use crate::buffers;
 use crate::error::{Error, Result};
 use crate::timer::Timer;
 use crate::transport::Transport;
+use crate::watch::Watch;
 
 /// Once this many bytes of messages wait that nobody has asked for, no more is read; until then it
 /// is, so that the Pings among them are answered. A message counts for what it was on the wire and
@@ -80,6 +81,8 @@ pub(crate) struct Core {
     farewell: Option<Arc<CloseFrame>>,
     /// The task is to end, whatever the handler does.
     pub(crate) killed: bool,
+    /// `None` when nobody watches, which costs nothing.
+    pub(crate) watch: Option<Box<Watch>>,
 }
 
 /// Who takes the turns.
@@ -126,7 +129,13 @@ impl Core {
             discarding: false,
             farewell: None,
             killed: false,
+            watch: None,
         }
+    }
+
+    /// Counts what passes from now on.
+    pub(crate) fn watch(&mut self) {
+        self.watch = Some(Watch::new(&self.connection, &self.inbound));
     }
 
     /// Whether a task takes the turns, rather than the caller.
@@ -540,6 +549,9 @@ impl Core {
     /// Takes note of an event that is no message.
     #[inline(never)]
     fn note(&mut self, event: Event) {
+        if let Some(watch) = &mut self.watch {
+            watch.note(&event);
+        }
         match event {
             // The Pong leaves before the next Ping is looked at, lest that replace it.
             Event::Ping(_) => self.pong_first = true,
@@ -567,7 +579,11 @@ impl Core {
                 self.connection.receive_eof(self.now);
                 self.wake_if_over();
             }
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(len)) => {
+                if let Some(watch) = &mut self.watch {
+                    watch.read(&self.inbound[self.inbound.len() - len..]);
+                }
+            }
             Poll::Ready(Err(error)) => self.fail(error),
         }
         Poll::Ready(())
@@ -646,7 +662,10 @@ impl Core {
         let mut is_blocked = false;
         while !is_blocked {
             let written = match self.connection.poll_transmit() {
-                Some(mut bytes) => self.transport.poll_write(cx, &mut bytes),
+                Some(mut bytes) => match &mut self.watch {
+                    None => self.transport.poll_write(cx, &mut bytes),
+                    Some(watch) => self.transport.poll_write(cx, &mut watch.writing(bytes)),
+                },
                 None => break,
             };
             match written {
@@ -717,7 +736,7 @@ impl Core {
     /// Nobody takes turns any more: drops the transport, if that has not happened yet.
     pub(crate) fn abandon(&mut self) {
         if !self.is_gone() {
-            self.connection.transport_failed(now());
+            self.connection.transport_dropped(now());
             self.let_go();
             self.wake_reader();
         }
@@ -728,6 +747,9 @@ impl Core {
         self.unflushed = false;
         self.inbound = BytesMut::new();
         self.timer = Timer::default();
+        if let Some(watch) = &mut self.watch {
+            watch.end(&self.connection);
+        }
         self.wake_if_over();
     }
 

@@ -78,6 +78,7 @@ mod id;
 mod intake;
 mod limits;
 mod listener;
+mod observer;
 mod opening;
 mod proxy_protocol;
 mod race;
@@ -96,8 +97,10 @@ mod timer;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod tls_error;
+mod traffic;
 mod transport;
 mod upgrade;
+mod watch;
 mod workers;
 
 pub use http;
@@ -117,6 +120,7 @@ pub use handler::{BoxError, HandlerOutput};
 pub use id::ConnectionId;
 pub use limits::Limits;
 pub use listener::Listener;
+pub use observer::{Observed, Observer, Refused};
 pub use rejection::Rejection;
 pub use request::UpgradeRequest;
 pub use server::Server;
@@ -124,6 +128,7 @@ pub use shutdown::{Drain, Drained, Shutdown};
 pub use socket::WebSocket;
 pub use split::{Receiver, Sender};
 pub use tls_error::{CertificateFault, TlsError};
+pub use traffic::{Flow, Traffic};
 pub use transport::Io;
 pub use upgrade::Upgrade;
 

@@ -15,8 +15,9 @@ use crate::connections::Connections;
 use crate::driver::now;
 use crate::error::{HandshakeFailure, Result};
 use crate::handshake;
+use crate::observer::{Observers, Refused};
 use crate::request::{UpgradeRequest, context_of};
-use crate::shared::{Opened, Shared};
+use crate::shared::{Opened, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
@@ -62,12 +63,26 @@ struct Inner {
 pub(crate) struct Terms {
     pub(crate) config: Arc<Config>,
     pub(crate) keep_uri: bool,
+    pub(crate) watchers: Watchers,
     pub(crate) connections: Connections,
     pub(crate) shutdown: Shutdown,
 }
 
 /// A client that waits for its answer, and gets one even if it is forgotten.
-struct Unanswered(Transport);
+struct Unanswered(Transport, Refusing);
+
+/// Whom to tell that a client is refused.
+struct Refusing {
+    peer_addr: Option<SocketAddr>,
+    observers: Observers,
+}
+
+impl Refusing {
+    fn tell(&self, status: StatusCode, reason: &str) {
+        let refused = Refused { peer_addr: self.peer_addr, status: Some(status), reason: &reason };
+        self.observers.refused(&refused);
+    }
+}
 
 impl Unanswered {
     fn take(&mut self) -> Transport {
@@ -81,6 +96,7 @@ impl Drop for Unanswered {
             let message = "the handshake was not answered";
             let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, message);
             handshake::answer_at_once(&mut self.0, &response);
+            self.1.tell(response.status(), message);
         }
     }
 }
@@ -93,7 +109,8 @@ impl Upgrade {
         acceptance: Acceptance,
         terms: Terms,
     ) -> Self {
-        let client = Unanswered(transport);
+        let observers = terms.watchers.observers.clone();
+        let client = Unanswered(transport, Refusing { peer_addr: request.peer_addr(), observers });
         Self { inner: Box::new(Inner { request, client, inbound, acceptance, terms, slot: None }) }
     }
 
@@ -204,6 +221,7 @@ impl Upgrade {
     pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
         let Inner { request, mut client, terms, .. } = *self.inner;
         let transport = client.take();
+        client.1.tell(response.status(), "rejected by the handler");
         let method = request.request().method();
         handshake::answer(transport, &response, method, terms.config.write_timeout).await
     }
@@ -212,7 +230,7 @@ impl Upgrade {
 /// Opens the connection, with the answer as the first that leaves.
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
     let Inner { request, mut client, inbound, acceptance, terms, slot } = *inner;
-    let Terms { config, keep_uri, connections, shutdown } = terms;
+    let Terms { config, keep_uri, watchers, connections, shutdown } = terms;
     let (offer, source, context) = request.into_parts();
     let about = About::new(context, keep_uri.then(|| offer.request().uri()), source);
     let connection = offer.accept(&acceptance, config, now()).map_err(HandshakeFailure::Accept)?;
@@ -224,6 +242,7 @@ fn open(inner: Box<Inner>) -> Result<WebSocket> {
         subprotocol: acceptance.subprotocol.map(String::into_boxed_str),
         about,
         registry: Some(Arc::clone(connections.registry())),
+        watchers,
     };
     let shared = match slot {
         Some(slot) => slot.open(|driven| Shared::new(opened, driven)),

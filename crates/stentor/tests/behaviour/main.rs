@@ -15,6 +15,7 @@ mod hooks;
 mod http;
 mod limits;
 mod listeners;
+mod observers;
 mod origin;
 mod ping;
 mod raw_peers;
