@@ -13,6 +13,7 @@ use crate::connections::Connections;
 use crate::error::Result;
 use crate::forwarded::TrustedProxies;
 use crate::handler::{BoxError, HandlerOutput};
+use crate::observer::Observer;
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;
 use crate::settings::{Settings, prepare};
@@ -207,6 +208,22 @@ impl Acceptor {
     #[must_use]
     pub fn keep_uri(mut self) -> Self {
         self.settings.keep_uri = true;
+        self
+    }
+
+    /// Counts what passes over each connection, for [`WebSocket::traffic`]. By default nothing is
+    /// counted, which costs nothing.
+    #[must_use]
+    pub fn count_traffic(mut self) -> Self {
+        self.settings.watchers.counts = true;
+        self
+    }
+
+    /// Has `observer` watch handshakes and connections, beside those that do already. What passes
+    /// is then counted, too.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.settings.watchers.observers.add(observer);
         self
     }
 

@@ -16,7 +16,8 @@ use crate::driver::now;
 use crate::entropy::OsEntropy;
 use crate::error::{Error, HandshakeFailure, Result};
 use crate::handshake;
-use crate::shared::{Opened, Shared};
+use crate::observer::Observer;
+use crate::shared::{Opened, Shared, Watchers};
 use crate::socket::WebSocket;
 #[cfg(feature = "tls")]
 use crate::tls::ClientTls;
@@ -77,6 +78,7 @@ pub struct Client {
     config: Arc<Config>,
     #[cfg(feature = "tls")]
     tls: Option<ClientTls>,
+    watchers: Watchers,
 }
 
 impl Client {
@@ -88,6 +90,7 @@ impl Client {
             config: Arc::default(),
             #[cfg(feature = "tls")]
             tls: None,
+            watchers: Watchers::default(),
         }
     }
 
@@ -97,6 +100,21 @@ impl Client {
     #[must_use]
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
+        self
+    }
+
+    /// Counts what passes over each connection, for [`WebSocket::traffic`]. By default nothing is
+    /// counted, which costs nothing.
+    #[must_use]
+    pub fn count_traffic(mut self) -> Self {
+        self.watchers.counts = true;
+        self
+    }
+
+    /// Has `observer` watch the connections, beside those that do already.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.watchers.observers.add(observer);
         self
     }
 
@@ -256,6 +274,7 @@ impl Client {
             subprotocol: subprotocol.and_then(|name| name.to_str().ok()).map(Into::into),
             about: None,
             registry: None,
+            watchers: self.watchers.clone(),
         };
         Ok(WebSocket::new(Shared::new(opened, false)))
     }

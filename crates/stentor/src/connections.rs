@@ -12,6 +12,7 @@ use crate::id::ConnectionId;
 use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::split::Sender;
+use crate::traffic::Traffic;
 
 /// The open connections of a [`Server`](crate::Server) or [`Acceptor`](crate::Acceptor). Clones show
 /// the same ones.
@@ -212,6 +213,13 @@ impl ConnectionHandle {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.with(|shared| shared.with(|core| core.connection.dropped())).unwrap_or_default()
+    }
+
+    /// What has passed over the connection, where that is [counted](crate::Server::count_traffic)
+    /// and the connection still exists.
+    #[must_use]
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.with(Shared::traffic)?
     }
 
     /// Queues a message without waiting. What becomes of it when there is no room is told by

@@ -68,6 +68,19 @@ impl Settings {
         &self,
         transport: Transport,
         peer_addr: Option<SocketAddr>,
+        admission: Option<&mut Admission>,
+    ) -> Result<Option<Upgrade>> {
+        let opened = self.answer_request(transport, peer_addr, admission).await;
+        if let Err(error) = &opened {
+            self.refused(peer_addr, error);
+        }
+        opened
+    }
+
+    async fn answer_request(
+        &self,
+        transport: Transport,
+        peer_addr: Option<SocketAddr>,
         mut admission: Option<&mut Admission>,
     ) -> Result<Option<Upgrade>> {
         let mut source = Source::direct(peer_addr);
@@ -162,6 +175,7 @@ impl Settings {
         Terms {
             config: Arc::clone(&self.config),
             keep_uri: self.keep_uri,
+            watchers: self.watchers.clone(),
             connections: self.connections.clone(),
             shutdown: self.shutdown.clone(),
         }

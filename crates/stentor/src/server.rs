@@ -18,6 +18,7 @@ use crate::forwarded::TrustedProxies;
 use crate::handler::{BoxError, HandlerOutput};
 use crate::limits::Limits;
 use crate::listener::{self, Listener};
+use crate::observer::Observer;
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;
 use crate::service::{Filter, Service};
@@ -259,6 +260,20 @@ impl Server {
     #[must_use]
     pub fn keep_uri(mut self) -> Self {
         self.acceptor = self.acceptor.keep_uri();
+        self
+    }
+
+    /// Counts what passes over each connection: see [`Acceptor::count_traffic`].
+    #[must_use]
+    pub fn count_traffic(mut self) -> Self {
+        self.acceptor = self.acceptor.count_traffic();
+        self
+    }
+
+    /// Has `observer` watch handshakes and connections: see [`Observer`].
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.acceptor = self.acceptor.observe(observer);
         self
     }
 

@@ -14,6 +14,7 @@ use crate::handler::HandlerOutput;
 use crate::handshake;
 use crate::limits::{Limiter, Limits, Place, TooMany};
 use crate::listener::{self, Listener};
+use crate::observer::Refused;
 use crate::opening::{Admission, too_many};
 use crate::race::{First, race};
 use crate::rejection::Rejection;
@@ -68,7 +69,7 @@ where
                 continue;
             }
             if let Err(TooMany) = self.count(peer, &mut place) {
-                self.refuse(transport, too_many());
+                self.refuse(transport, peer, too_many());
                 continue;
             }
             let handshaking = Some(self.limiter.handshake().await);
@@ -80,8 +81,8 @@ where
     pub(crate) fn turn_away(&self, listeners: Vec<Listener>) {
         let mut cx = Context::from_waker(Waker::noop());
         for listener in listeners {
-            while let Poll::Ready(Ok((transport, _))) = listener.poll_accept(&mut cx) {
-                self.refuse(transport, self.settings.busy());
+            while let Poll::Ready(Ok((transport, peer))) = listener.poll_accept(&mut cx) {
+                self.refuse(transport, peer, self.settings.busy());
             }
         }
     }
@@ -117,11 +118,12 @@ where
 
     /// Refuses without having read anything, as far as there is time for it. With TLS there is not:
     /// whoever is refused is dropped, because a handshake costs the server more than the client.
-    fn refuse(&self, transport: Transport, rejection: Rejection) {
-        if self.settings.speaks_tls() {
-            return;
-        }
-        let Some(room) = self.limiter.farewell() else { return };
+    fn refuse(&self, transport: Transport, peer_addr: Option<SocketAddr>, rejection: Rejection) {
+        let room = if self.settings.speaks_tls() { None } else { self.limiter.farewell() };
+        let status = room.as_ref().map(|_| rejection.status());
+        let refused = Refused { peer_addr, status, reason: &rejection };
+        self.settings.watchers.observers.refused(&refused);
+        let Some(room) = room else { return };
         tokio::spawn(async move {
             let response: Response<Bytes> = rejection.into();
             let _ = handshake::answer(transport, &response, &Method::GET, PATIENCE).await;

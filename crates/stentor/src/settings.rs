@@ -10,10 +10,12 @@ use stentor_proto::handshake::OriginPolicy;
 use stentor_proto::{Config, Versions};
 
 use crate::connections::Connections;
+use crate::error::Error;
 use crate::forwarded::TrustedProxies;
 use crate::handler::{BoxError, HandlerOutput};
 use crate::hooks::{BoxFuture, Hooks};
-use crate::shared::{HandlerFailure, Shared};
+use crate::observer::Refused;
+use crate::shared::{HandlerFailure, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 #[cfg(feature = "tls")]
@@ -36,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) hooks: Hooks,
     pub(crate) proxies: Option<Arc<TrustedProxies>>,
     pub(crate) keep_uri: bool,
+    pub(crate) watchers: Watchers,
     pub(crate) http: Option<HttpHook>,
     pub(crate) on_error: Option<ErrorHook>,
     pub(crate) tls: Option<ServerTls>,
@@ -52,6 +55,7 @@ impl Settings {
             hooks: Hooks::new(),
             proxies: None,
             keep_uri: false,
+            watchers: Watchers::default(),
             http: None,
             on_error: None,
             tls: None,
@@ -73,6 +77,12 @@ impl Settings {
             Err(HandlerFailure::Panic) => "the handler panicked".into(),
         };
         self.report(slot.get().and_then(|shared| shared.peer_addr), error);
+    }
+
+    /// Tells the observers of an opening handshake that has come to nothing.
+    pub(crate) fn refused(&self, peer_addr: Option<SocketAddr>, error: &Error) {
+        let refused = Refused { peer_addr, status: error.status(), reason: error };
+        self.watchers.observers.refused(&refused);
     }
 
     /// Tells the hook what went wrong, and with whom.

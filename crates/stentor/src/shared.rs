@@ -16,8 +16,10 @@ use crate::driver::{Core, now};
 use crate::error::{Error, Result};
 use crate::handler::BoxError;
 use crate::id::ConnectionId;
+use crate::observer::{Observed, Observers, Subject};
 use crate::registry::Registry;
 use crate::slot::Slot;
+use crate::traffic::Traffic;
 use crate::transport::Transport;
 
 /// After this many turns in a row a busy connection lets the others of its thread have theirs.
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) about: Option<Box<About>>,
     /// Where the connection is listed as long as anything is left of it.
     registry: Option<Arc<Registry<Shared>>>,
+    observers: Observers,
     /// Where a self-driven connection finishes its closing when it is dropped.
     runtime: Option<Handle>,
 }
@@ -47,12 +50,25 @@ pub(crate) struct Opened {
     pub(crate) subprotocol: Option<Box<str>>,
     pub(crate) about: Option<Box<About>>,
     pub(crate) registry: Option<Arc<Registry<Shared>>>,
+    pub(crate) watchers: Watchers,
+}
+
+/// Who watches a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watchers {
+    /// What passes is counted, even if nobody is to be told.
+    pub(crate) counts: bool,
+    pub(crate) observers: Observers,
 }
 
 impl Shared {
     /// A connection with one handle, which a task drives or the handle itself.
     pub(crate) fn new(opened: Opened, driven: bool) -> Arc<Self> {
-        let core = Core::new(opened.connection, opened.transport, opened.inbound, driven);
+        let Watchers { counts, observers } = opened.watchers;
+        let mut core = Core::new(opened.connection, opened.transport, opened.inbound, driven);
+        if counts || !observers.is_empty() {
+            core.watch();
+        }
         let shared = Arc::new(Self {
             core: Mutex::new(core),
             peer_addr: opened.peer_addr,
@@ -60,11 +76,13 @@ impl Shared {
             id: ConnectionId::next(),
             about: opened.about,
             registry: opened.registry,
+            observers,
             runtime: if driven { None } else { Handle::try_current().ok() },
         });
         if let Some(registry) = &shared.registry {
             registry.insert(shared.id, Arc::downgrade(&shared));
         }
+        shared.observers.opened(&Observed::new(&*shared));
         shared
     }
 
@@ -77,7 +95,41 @@ impl Shared {
     /// Uses the connection's state. Nobody else can meanwhile, and no call waits inside.
     #[inline]
     pub(crate) fn with<R>(&self, use_it: impl FnOnce(&mut Core) -> R) -> R {
-        use_it(&mut self.lock())
+        let result = use_it(&mut self.lock());
+        if !self.observers.is_empty() {
+            self.tell(false);
+        }
+        result
+    }
+
+    /// Tells the observers what has happened, in its order: whoever drives does, and nobody who holds
+    /// the lock.
+    #[cold]
+    #[inline(never)]
+    fn tell(&self, drives: bool) {
+        loop {
+            let notices = {
+                let core = &mut *self.lock();
+                let tells = drives || !core.is_driven();
+                let Some(watch) = core.watch.as_mut().filter(|_| tells) else { return };
+                watch.begin_telling(&core.connection)
+            };
+            if notices.is_empty() {
+                return;
+            }
+            for notice in &notices {
+                self.observers.tell(&Observed::new(self), notice);
+            }
+            if let Some(watch) = &mut self.lock().watch {
+                watch.has_told();
+            }
+        }
+    }
+
+    /// What has passed so far, where that is counted.
+    pub(crate) fn traffic(&self) -> Option<Traffic> {
+        let core = self.lock();
+        core.watch.as_ref().map(|watch| watch.traffic(&core.connection))
     }
 
     #[inline]
@@ -258,8 +310,43 @@ impl Shared {
     }
 }
 
+impl Subject for Shared {
+    fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip()
+    }
+
+    fn about(&self) -> Option<&About> {
+        self.about.as_deref()
+    }
+
+    fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic().unwrap_or_default()
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        self.lock().connection.failure()
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
+        if !self.observers.is_empty() {
+            // Nobody drives it any more, so this is its end if it has not had one.
+            self.lock().abandon();
+            self.tell(true);
+        }
         let Some(registry) = &self.registry else { return };
         let core = self.core.get_mut().unwrap_or_else(PoisonError::into_inner);
         let connection = &core.connection;
@@ -291,7 +378,12 @@ impl Future for Send<'_> {
                 return Poll::Pending;
             }
         }
-        core.poll_depart(cx)
+        let departed = core.poll_depart(cx);
+        drop(core);
+        if !shared.observers.is_empty() {
+            shared.tell(false);
+        }
+        departed
     }
 }
 
@@ -346,6 +438,9 @@ where
                 let again = core.turn(cx);
                 (again, core.is_gone() && core.handles == 0, core.killed)
             });
+            if !shared.observers.is_empty() {
+                shared.tell(true);
+            }
             if killed {
                 return Poll::Ready(result.take().unwrap_or(Ok(())));
             }
@@ -369,6 +464,7 @@ impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0.leave() {
             shared.with(Core::abandon);
+            shared.tell(true);
         }
     }
 }

@@ -19,8 +19,9 @@ use stentor_proto::{
 use crate::error::{Error, Result};
 use crate::id::ConnectionId;
 use crate::intake::Intake;
-use crate::shared::{Opened, Shared};
+use crate::shared::{Opened, Shared, Watchers};
 use crate::split::{Receiver, Sender};
+use crate::traffic::Traffic;
 use crate::transport::{Io, Transport};
 
 /// An open WebSocket connection.
@@ -89,6 +90,7 @@ impl WebSocket {
             subprotocol: None,
             about: None,
             registry: None,
+            watchers: Watchers::default(),
         };
         Self::new(Shared::new(opened, false))
     }
@@ -308,6 +310,12 @@ impl WebSocket {
     #[must_use]
     pub fn uri(&self) -> Option<&Uri> {
         self.shared().about.as_ref()?.uri.as_ref()
+    }
+
+    /// What has passed over the connection, where that is [counted](crate::Server::count_traffic).
+    #[must_use]
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.shared().traffic()
     }
 
     /// The last round-trip time measured by a Ping and its Pong.

@@ -15,8 +15,9 @@ use crate::connections::Connections;
 use crate::driver::now;
 use crate::error::{HandshakeFailure, Result};
 use crate::handshake;
+use crate::observer::{Observers, Refused};
 use crate::request::{UpgradeRequest, context_of};
-use crate::shared::{Opened, Shared};
+use crate::shared::{Opened, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
@@ -69,12 +70,26 @@ pub(crate) struct Accepted {
 pub(crate) struct Terms {
     pub(crate) config: Arc<Config>,
     pub(crate) keep_uri: bool,
+    pub(crate) watchers: Watchers,
     pub(crate) connections: Connections,
     pub(crate) shutdown: Shutdown,
 }
 
 /// A client that waits for its answer, and gets one even if it is forgotten.
-struct Unanswered(Transport);
+struct Unanswered(Transport, Refusing);
+
+/// Whom to tell that a client is refused.
+struct Refusing {
+    peer_addr: Option<SocketAddr>,
+    observers: Observers,
+}
+
+impl Refusing {
+    fn tell(&self, status: StatusCode, reason: &str) {
+        let refused = Refused { peer_addr: self.peer_addr, status: Some(status), reason: &reason };
+        self.observers.refused(&refused);
+    }
+}
 
 /// The transport of a client that is answered now.
 fn take(client: Mutex<Unanswered>) -> Transport {
@@ -89,13 +104,16 @@ impl Drop for Unanswered {
             let message = "the handshake was not answered";
             let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, message);
             handshake::answer_at_once(&mut self.0, &response);
+            self.1.tell(response.status(), message);
         }
     }
 }
 
 impl Upgrade {
     pub(crate) fn new(accepted: Accepted, transport: Transport, inbound: BytesMut) -> Self {
-        let client = Mutex::new(Unanswered(transport));
+        let observers = accepted.terms.watchers.observers.clone();
+        let refusing = Refusing { peer_addr: accepted.request.peer_addr(), observers };
+        let client = Mutex::new(Unanswered(transport, refusing));
         Self { inner: Box::new(Inner { accepted, client, inbound, slot: None }) }
     }
 
@@ -205,8 +223,11 @@ impl Upgrade {
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
         let Inner { accepted, client, .. } = *self.inner;
-        let (request, patience) = (accepted.request, accepted.terms.config.write_timeout);
-        handshake::answer(take(client), &response, request.request().method(), patience).await
+        let transport = take(client);
+        let Accepted { request, terms, .. } = accepted;
+        let refusing = Refusing { peer_addr: request.peer_addr(), observers: terms.watchers.observers };
+        refusing.tell(response.status(), "rejected by the handler");
+        handshake::answer(transport, &response, request.request().method(), terms.config.write_timeout).await
     }
 }
 
@@ -224,12 +245,13 @@ impl Accepted {
         make: impl FnOnce(Offer, &Acceptance, Arc<Config>) -> Result<Connection, AcceptError>,
     ) -> Result<Made> {
         let Self { request, acceptance, terms } = self;
-        let Terms { config, keep_uri, connections, shutdown } = terms;
+        let Terms { config, keep_uri, watchers, connections, shutdown } = terms;
         let (offer, source, context) = request.into_parts();
         let about = About::new(context, keep_uri.then(|| offer.request().uri()), source);
         let connection = make(offer, &acceptance, config).map_err(HandshakeFailure::Accept)?;
         let subprotocol = acceptance.subprotocol.map(String::into_boxed_str);
-        Ok(Made { connection, peer_addr: source.peer, subprotocol, about, connections, shutdown })
+        let peer_addr = source.peer;
+        Ok(Made { connection, peer_addr, subprotocol, about, watchers, connections, shutdown })
     }
 }
 
@@ -239,6 +261,7 @@ pub(crate) struct Made {
     peer_addr: Option<SocketAddr>,
     subprotocol: Option<Box<str>>,
     about: Option<Box<About>>,
+    watchers: Watchers,
     connections: Connections,
     shutdown: Shutdown,
 }
@@ -259,6 +282,7 @@ impl Made {
             subprotocol: self.subprotocol,
             about: self.about,
             registry: Some(Arc::clone(self.connections.registry())),
+            watchers: self.watchers,
         };
         let shared = match slot {
             Some(slot) => slot.open(|driven| Shared::new(opened, driven)),

@@ -130,6 +130,25 @@ impl Connection {
         self.drop_queue_if_aborted();
     }
 
+    /// This endpoint drops the transport without a word: nothing more can be read or written.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use stentor_proto::{CloseCode, ClosedBy, Config, Connection};
+    ///
+    /// let mut server = Connection::server(Arc::new(Config::default()), Instant::now());
+    /// server.transport_dropped(Instant::now());
+    /// let closed = server.closed().expect("it is over");
+    /// assert_eq!((closed.code, closed.by), (CloseCode::ABNORMAL, ClosedBy::Us));
+    /// ```
+    pub fn transport_dropped(&mut self, now: Instant) {
+        if self.ending.is_none() {
+            // RFC 6455 §7.1.5: without a Close frame the code is 1006.
+            self.begin_closing(CloseCode::ABNORMAL, Utf8Bytes::new(), ClosedBy::Us, now);
+        }
+        self.transport_failed(now);
+    }
+
     fn drop_queue_if_aborted(&mut self) {
         if self.ending.as_ref().is_some_and(|ending| ending.aborted) {
             self.outbox.clear();

@@ -120,7 +120,7 @@ impl Core {
     /// Nobody takes turns any more: drops the transport, if that has not happened yet.
     pub(crate) fn abandon(&mut self) {
         if !self.is_gone() {
-            self.connection.transport_failed(now());
+            self.connection.transport_dropped(now());
             self.let_go();
             self.wake_reader();
         }
@@ -131,6 +131,9 @@ impl Core {
         self.unflushed = false;
         self.inbound = Inbound::default();
         self.timer = Timer::default();
+        if let Some(watch) = &mut self.watch {
+            watch.end(&self.connection);
+        }
         self.wake_if_over();
     }
 

@@ -29,6 +29,7 @@ use stentor_proto::{CloseFrame, Connection, Message};
 use crate::error::Result;
 use crate::timer::Timer;
 use crate::transport::Transport;
+use crate::watch::Watch;
 use inbound::Inbound;
 
 /// Once this many bytes of messages wait that nobody has asked for, no more is read; until then it
@@ -76,6 +77,8 @@ pub(crate) struct Core {
     farewell: Option<Arc<CloseFrame>>,
     /// The task is to end, whatever the handler does.
     pub(crate) killed: bool,
+    /// `None` when nobody watches, which costs nothing.
+    pub(crate) watch: Option<Box<Watch>>,
 }
 
 /// Who takes the turns.
@@ -121,7 +124,13 @@ impl Core {
             discarding: false,
             farewell: None,
             killed: false,
+            watch: None,
         }
+    }
+
+    /// Counts what passes from now on.
+    pub(crate) fn watch(&mut self) {
+        self.watch = Some(Watch::new(&self.connection, &self.inbound.bytes));
     }
 
     /// Whether a task takes the turns, rather than the caller.

@@ -101,6 +101,9 @@ impl Core {
     /// Takes note of an event that is no message.
     #[inline(never)]
     fn note(&mut self, event: Event) {
+        if let Some(watch) = &mut self.watch {
+            watch.note(&event);
+        }
         match event {
             // The Pong leaves before the next Ping is looked at, lest that replace it.
             Event::Ping(_) => self.pong_first = true,
@@ -128,7 +131,12 @@ impl Core {
                 self.connection.receive_eof(self.now);
                 self.wake_if_over();
             }
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(len)) => {
+                if let Some(watch) = &mut self.watch {
+                    let read = &self.inbound.bytes;
+                    watch.read(&read[read.len() - len..]);
+                }
+            }
             Poll::Ready(Err(error)) => self.fail(error),
         }
         Poll::Ready(())

@@ -111,7 +111,10 @@ impl Core {
         let mut is_blocked = false;
         while !is_blocked {
             let written = match self.connection.poll_transmit() {
-                Some(mut bytes) => self.transport.poll_write(cx, &mut bytes),
+                Some(mut bytes) => match &mut self.watch {
+                    None => self.transport.poll_write(cx, &mut bytes),
+                    Some(watch) => self.transport.poll_write(cx, &mut watch.writing(bytes)),
+                },
                 None => break,
             };
             match written {

@@ -18,6 +18,7 @@ mod hosts;
 mod http;
 mod limits;
 mod listeners;
+mod observers;
 mod origin;
 mod ping;
 mod raw_peers;

@@ -1,0 +1,151 @@
+//! What is noted of a connection for those who watch it: what passes over its wire, and what they are
+//! to be told once nobody holds its lock.
+
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+use stentor_proto::{Closed, Connection, Event, ProtocolError};
+
+use crate::traffic::{Meter, Traffic};
+
+/// Kept by a connection that is watched, and by no other.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    received: Meter,
+    sent: Meter,
+    /// How many bytes are to leave before the first frame: those of the opening handshake.
+    head: usize,
+    /// What the observers have been told of.
+    told: Traffic,
+    notices: Vec<Notice>,
+    /// Somebody is about to tell them, and looks again when that is done.
+    telling: bool,
+    ended: bool,
+}
+
+/// What observers are told.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    Ping(Bytes),
+    Pong(stentor_proto::Pong),
+    Violation(ProtocolError),
+    Traffic(Traffic),
+    Closed(Closed),
+}
+
+impl Watch {
+    /// Watches from now on: of what was queued already nothing is a frame.
+    pub(crate) fn new(connection: &Connection, inbound: &[u8]) -> Box<Self> {
+        let mut received = Meter::default();
+        received.pass(inbound);
+        Box::new(Self {
+            received,
+            sent: Meter::default(),
+            head: connection.queued(),
+            told: Traffic::default(),
+            notices: Vec::new(),
+            telling: false,
+            ended: false,
+        })
+    }
+
+    /// These bytes were read.
+    pub(crate) fn read(&mut self, bytes: &[u8]) {
+        self.received.pass(bytes);
+    }
+
+    /// These are to be written, and count as far as they are.
+    pub(crate) fn writing<B: Buf>(&mut self, bytes: B) -> impl Buf {
+        Writing { watch: self, bytes }
+    }
+
+    fn wrote(&mut self, bytes: &[u8]) {
+        let head = self.head.min(bytes.len());
+        self.head -= head;
+        self.sent.pass(bytes.get(head..).unwrap_or_default());
+    }
+
+    /// This has arrived.
+    pub(crate) fn note(&mut self, event: &Event) {
+        self.notices.push(match event {
+            Event::Ping(payload) => Notice::Ping(payload.clone()),
+            Event::Pong(pong) => Notice::Pong(pong.clone()),
+            Event::Violation(error) => Notice::Violation(*error),
+            _ => return,
+        });
+    }
+
+    /// The transport is gone.
+    pub(crate) fn end(&mut self, connection: &Connection) {
+        if let (false, Some(closed)) = (self.ended, connection.closed()) {
+            self.ended = true;
+            self.tell_traffic(connection);
+            self.notices.push(Notice::Closed(closed.clone()));
+        }
+    }
+
+    /// What has passed so far.
+    pub(crate) fn traffic(&self, connection: &Connection) -> Traffic {
+        Traffic { received: self.received.flow, sent: self.sent.flow, dropped: connection.dropped() }
+    }
+
+    fn tell_traffic(&mut self, connection: &Connection) {
+        let traffic = self.traffic(connection);
+        if traffic != self.told {
+            self.notices.push(Notice::Traffic(traffic.since(&self.told)));
+            self.told = traffic;
+        }
+    }
+
+    /// What the observers are to be told, unless somebody is telling them already. Who gets anything
+    /// calls [`has_told`](Self::has_told) afterwards.
+    pub(crate) fn begin_telling(&mut self, connection: &Connection) -> Vec<Notice> {
+        if self.telling {
+            return Vec::new();
+        }
+        if !self.ended {
+            self.tell_traffic(connection);
+        }
+        self.telling = !self.notices.is_empty();
+        std::mem::take(&mut self.notices)
+    }
+
+    /// They have been told.
+    pub(crate) fn has_told(&mut self) {
+        self.telling = false;
+    }
+}
+
+/// Bytes that count as they leave.
+struct Writing<'a, B> {
+    watch: &'a mut Watch,
+    bytes: B,
+}
+
+impl<B: Buf> Buf for Writing<'_, B> {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.bytes.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, mut len: usize) {
+        while len > 0 {
+            let chunk = self.bytes.chunk();
+            let piece = chunk.get(..len).unwrap_or(chunk);
+            let left = piece.len();
+            if left == 0 {
+                break;
+            }
+            self.watch.wrote(piece);
+            self.bytes.advance(left);
+            len -= left;
+        }
+    }
+}
