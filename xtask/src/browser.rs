@@ -1,4 +1,4 @@
-//! Chromium with our test peer, compressed messages among it, and with the examples that have a page.
+//! Chromium with our test peer, compressed messages and refusals among it, and with the examples that have a page.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) fn run() -> Result {
     let node = node::with_packages(&folder)?;
     let chromium = chromium::installed()?;
     let peer = Peer::build()?;
-    let (server, deflate) = (peer.server()?, peer.deflate_server()?);
+    let (server, deflate, hooks) = (peer.server()?, peer.deflate_server()?, peer.hooks()?);
     let chat = chat()?;
     let auth = workspace::build("stentor", &["--example", "auth", "--features", "csrf"])?;
     let auth = |lifetime| {
@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result {
         Command::new(node).arg(folder.join("main.mjs")).arg(chromium).args([
             server.address(),
             deflate.address(),
+            hooks.address(),
             chat.address(),
             auth.address(),
             brief.address(),

@@ -14,6 +14,7 @@ mod openssl;
 mod outcome;
 mod peer;
 mod process;
+mod proxies;
 mod steps;
 mod tools;
 mod workspace;
@@ -31,6 +32,7 @@ cargo xtask COMMAND
   interop                          node `ws` and Python `websockets`, as clients and as servers, with and without TLS;
                                    curl as a client
   browser                          Chromium: the protocol, and the examples `chat` and `auth`
+  proxies [nginx|apache|haproxy]   these proxies between our client and our server, or one of them
   autobahn [server|client] [CASES] Autobahn|Testsuite against our server and our client, or one of them; CASES are
                                    patterns such as 6.*, or --all (without them: all but most of 12 and 13)
   bench [OPTIONS] [CASE…]          what an echo costs, beside other libraries in the same run
@@ -62,6 +64,10 @@ fn main() -> ExitCode {
         },
         ["interop"] => steps::run(&steps::starting_with("interop")),
         ["browser"] => steps::run(&steps::starting_with("browser")),
+        ["proxies"] => steps::run(&steps::starting_with("proxies")),
+        ["proxies", name @ ("nginx" | "apache" | "haproxy")] => {
+            steps::run(&steps::starting_with(&format!("proxies-{name}")))
+        }
         ["autobahn", rest @ ..] => autobahn::command(rest),
         ["counts", rest @ ..] => counts::command(rest),
         _ => wrong(USAGE),

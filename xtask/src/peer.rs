@@ -60,6 +60,35 @@ impl Peer {
         client
     }
 
+    /// Our server behind a proxy that tells of its clients in this way; over TLS if it has certificates.
+    pub(crate) fn behind(&self, way: &str, certificates: Option<&Certificates>) -> Result<Service> {
+        let certificates = certificates.map(Certificates::of_server);
+        Service::start(
+            Command::new(&self.program).args(["behind-server", way]).args(certificates.iter().flatten()),
+        )
+    }
+
+    /// Our client, to run the checks through a proxy at `address`; over TLS if it has certificates.
+    pub(crate) fn behind_client(&self, address: &str, certificates: Option<&Certificates>) -> Command {
+        let mut client = Command::new(&self.program);
+        client.args(["behind-client", address]).args(certificates.map(Certificates::authority));
+        client
+    }
+
+    /// Our client, to be silent for longer than the proxy at `address` likes.
+    pub(crate) fn silence_client(&self, address: &str) -> Command {
+        let mut client = Command::new(&self.program);
+        client.args(["silence-client", address]);
+        client
+    }
+
+    /// Our client, to hold a connection through the proxy at `address`, with which it wants something done.
+    pub(crate) fn held_client(&self, address: &str) -> Command {
+        let mut client = Command::new(&self.program);
+        client.args(["held-client", address]);
+        client
+    }
+
     /// Our server for the checks about compression.
     pub(crate) fn deflate_server(&self) -> Result<Service> {
         Service::start(Command::new(&self.program).arg("deflate-server"))

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -119,6 +119,11 @@ impl Running {
     pub(crate) fn stdout(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("standard output is piped, and taken once")
     }
+
+    /// What it reads, if that is piped; to be taken once.
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("standard input is piped, and taken once")
+    }
 }
 
 impl Drop for Running {
@@ -167,7 +172,7 @@ fn finish(mut child: Running, limit: Duration) -> Result {
 }
 
 /// Reads and shows lines until the end.
-fn shown_lines(stdout: ChildStdout) -> Receiver<String> {
+pub(crate) fn shown_lines(stdout: ChildStdout) -> Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {

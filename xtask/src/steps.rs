@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, counts, curl, interop, openssl, zlib};
+use crate::{autobahn, browser, cargo, counts, curl, interop, openssl, proxies, zlib};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,13 @@ pub(crate) const STEPS: &[Step] = &[
         run: openssl::run,
     },
     Step { name: "interop-curl", about: "what our server's hooks refuse, as curl sees it", run: curl::run },
+    Step { name: "proxies-nginx", about: "nginx between our client and our server", run: proxies::nginx },
+    Step { name: "proxies-apache", about: "Apache between our client and our server", run: proxies::apache },
+    Step {
+        name: "proxies-haproxy",
+        about: "HAProxy between our client and our server",
+        run: proxies::haproxy,
+    },
     Step {
         name: "browser",
         about: "Chromium: the protocol, and the examples `chat` and `auth`",

@@ -117,7 +117,7 @@ pub(crate) async fn expect_message(socket: &mut WebSocket, expected: &Message) -
     Ok(())
 }
 
-fn expect_close(socket: &WebSocket, code: u16, reason: Option<&str>) -> Result {
+pub(crate) fn expect_close(socket: &WebSocket, code: u16, reason: Option<&str>) -> Result {
     let close = socket.close_frame().ok_or("no close frame")?;
     if u16::from(close.code) != code || reason.is_some_and(|reason| close.reason.as_str() != reason) {
         return Err(format!("closed with {close:?} instead of {code} {reason:?}").into());
@@ -131,7 +131,7 @@ pub(crate) async fn close(mut socket: WebSocket) -> Result {
 }
 
 /// An id for a connection that the server has not had from us, nor from another process.
-fn unique_id() -> String {
+pub(crate) fn unique_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

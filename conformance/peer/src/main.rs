@@ -1,8 +1,9 @@
 //! Our side of the checks against others' WebSocket implementations, on the public API: a server with the behaviours
 //! of `conformance/README.md`, a client that makes its checks, both with TLS if they are given certificates and both
-//! for compression, and a client for Autobahn's fuzzing server.
+//! for compression and for proxies between them, and a client for Autobahn's fuzzing server.
 
 mod autobahn;
+mod behind;
 mod certificates;
 mod checks;
 mod client;
@@ -32,13 +33,21 @@ async fn main() -> ExitCode {
         ["hooks"] => hooks::run().await,
         ["client", address] => client::run(address, None).await,
         ["client", address, roots] => client::run(address, Some(roots)).await,
+        ["behind-server", way] => behind::server::run(way, None).await,
+        ["behind-server", way, chain, key] => behind::server::run(way, Some((chain, key))).await,
+        ["behind-client", address] => behind::client::run(address, None).await,
+        ["behind-client", address, roots] => behind::client::run(address, Some(roots)).await,
+        ["silence-client", address] => behind::silence::run(address).await,
+        ["held-client", address] => behind::held::run(address).await,
         ["certificates", folder] => certificates::write(folder.as_ref()),
         ["deflate-server"] => deflate::server::run().await,
         ["deflate-client", address, smallest] => deflate::client::run(address, smallest).await,
         ["autobahn-client", url] => autobahn::run(url).await,
         _ => Err(
-            "server [CHAIN KEY] | axum-server | hooks | client http[s]://ADDRESS [ROOTS] | certificates FOLDER | deflate-server | \
-                  deflate-client http://ADDRESS BITS | autobahn-client ws://ADDRESS"
+            "server [CHAIN KEY] | axum-server | hooks | client http[s]://ADDRESS [ROOTS] | certificates FOLDER | \
+                  deflate-server | deflate-client http://ADDRESS BITS | autobahn-client ws://ADDRESS | \
+                  behind-server WAY [CHAIN KEY] | behind-client http[s]://ADDRESS [ROOTS] | \
+                  silence-client http://ADDRESS | held-client http://ADDRESS"
                 .into(),
         ),
     };

@@ -31,7 +31,7 @@ pub(crate) async fn run(certificate: Option<(&str, &str)>) -> Result {
     Ok(server.serve_upgrades(handler).await?)
 }
 
-async fn handle(mut upgrade: Upgrade, closings: Arc<Seen>) -> Result {
+pub(crate) async fn handle(mut upgrade: Upgrade, closings: Arc<Seen>) -> Result {
     let uri = upgrade.request().uri().clone();
     match Behaviour::of(&uri)? {
         Some(behaviour) => {

@@ -155,3 +155,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/compression.md")]
 struct Compression;
+
+/// And those in the chapter on running in production.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/production.md")]
+struct Production;

@@ -18,7 +18,7 @@ pub(crate) fn program(name: &str, package: &str) -> Result {
 }
 
 /// Installs packages, if this system has apt and we are allowed to; otherwise the check that wants them is skipped.
-pub(super) fn install(packages: &[&str]) -> Result {
+pub(crate) fn install(packages: &[&str]) -> Result {
     let wanted = packages.join(", ");
     if !process::succeeds(Command::new("apt-get").arg("--version")) {
         return Err(Stop::skip(format!("{wanted} missing, and there is no apt-get to install it")));
@@ -31,7 +31,8 @@ pub(super) fn install(packages: &[&str]) -> Result {
     fs::create_dir_all(tools("")).context(log.display())?;
     let apt = || {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2");
+        // What brings a service of its own shall not start it.
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("SYSTEMD_OFFLINE", "1").arg("--quiet=2");
         command
     };
     process::logged(apt().arg("update"), &log, INSTALL_LIMIT)?;

@@ -103,6 +103,19 @@ fn the_readme_tells_the_defaults_of_the_configuration() {
 }
 
 #[test]
+fn what_is_shown_of_a_file_stands_in_that_file() {
+    let chapter = read("docs/production.md");
+    let mut shown = 0;
+    for (name, rest) in chapter.split("<!-- ").skip(1).filter_map(|piece| piece.split_once(" -->\n```")) {
+        let block = rest.split_once('\n').and_then(|(_, rest)| rest.split_once("```"));
+        let (block, _) = block.expect("a block behind the name of a file");
+        assert!(read(name).contains(block), "not in {name}:\n{block}");
+        shown += 1;
+    }
+    assert_eq!(shown, 4, "nginx, Apache and two parts for HAProxy");
+}
+
+#[test]
 fn the_readme_tells_the_oldest_compiler() {
     let manifest = read("Cargo.toml");
     let version = manifest.split_once("rust-version = \"").and_then(|(_, rest)| rest.split('"').next());

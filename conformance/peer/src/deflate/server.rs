@@ -34,7 +34,6 @@ async fn serve(tcp: TcpStream, reports: &Seen) -> Result {
     let Some(upgrade) = Acceptor::new().http(page).accept(io).await? else { return Ok(()) };
     let uri = upgrade.request().uri().clone();
     let query = Query(uri.query().unwrap_or_default());
-    let id = query.require("id")?;
     match uri.path() {
         "/deflate" => {
             let config = Config { fragment_size: Some(4096), ..deflating(&query.require("settings")?)? };
@@ -43,12 +42,14 @@ async fn serve(tcp: TcpStream, reports: &Seen) -> Result {
             socket.send(&*terms).await?;
             let echoed = echo(&mut socket).await;
             let (received, sent) = wire.traffic(Role::Server)?;
-            reports.tell(&id, format!("{{\"received\": {received}, \"sent\": {sent}}}"));
+            if let Some(id) = query.get("id") {
+                reports.tell(&id, format!("{{\"received\": {received}, \"sent\": {sent}}}"));
+            }
             echoed
         }
         "/wire" => {
             let mut socket = upgrade.accept().await?;
-            socket.send(reports.wait_for(&id).await?).await?;
+            socket.send(reports.wait_for(&query.require("id")?).await?).await?;
             until_closed(&mut socket).await
         }
         unknown => Err(format!("no behaviour {unknown}").into()),
