@@ -67,7 +67,7 @@ impl Shared {
         let Watchers { counts, observers } = opened.watchers;
         let mut core = Core::new(opened.connection, opened.transport, opened.inbound, driven);
         if counts || !observers.is_empty() {
-            core.watch();
+            core.watch(observers.is_empty());
         }
         let shared = Arc::new(Self {
             core: Mutex::new(core),
@@ -464,7 +464,9 @@ impl Drop for AbandonOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.0.leave() {
             shared.with(Core::abandon);
-            shared.tell(true);
+            if !shared.observers.is_empty() {
+                shared.tell(true);
+            }
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Watch {
     notices: Vec<Notice>,
     /// Somebody is about to tell them, and looks again when that is done.
     telling: bool,
+    /// There is nobody to be told: it only counts.
+    only_counts: bool,
     ended: bool,
 }
 
@@ -35,7 +37,7 @@ pub(crate) enum Notice {
 
 impl Watch {
     /// Watches from now on: of what was queued already nothing is a frame.
-    pub(crate) fn new(connection: &Connection, inbound: &[u8]) -> Box<Self> {
+    pub(crate) fn new(connection: &Connection, inbound: &[u8], only_counts: bool) -> Box<Self> {
         let mut received = Meter::default();
         received.pass(inbound);
         Box::new(Self {
@@ -45,6 +47,7 @@ impl Watch {
             told: Traffic::default(),
             notices: Vec::new(),
             telling: false,
+            only_counts,
             ended: false,
         })
     }
@@ -67,6 +70,9 @@ impl Watch {
 
     /// This has arrived.
     pub(crate) fn note(&mut self, event: &Event) {
+        if self.only_counts {
+            return;
+        }
         self.notices.push(match event {
             Event::Ping(payload) => Notice::Ping(payload.clone()),
             Event::Pong(pong) => Notice::Pong(pong.clone()),
@@ -77,7 +83,7 @@ impl Watch {
 
     /// The transport is gone.
     pub(crate) fn end(&mut self, connection: &Connection) {
-        if let (false, Some(closed)) = (self.ended, connection.closed()) {
+        if let (false, Some(closed)) = (self.ended || self.only_counts, connection.closed()) {
             self.ended = true;
             self.tell_traffic(connection);
             self.notices.push(Notice::Closed(closed.clone()));
@@ -147,5 +153,24 @@ impl<B: Buf> Buf for Writing<'_, B> {
             self.bytes.advance(left);
             len -= left;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A peer may send as many Pings as it likes: what nobody will ever take must not pile up.
+    #[test]
+    fn where_nobody_is_told_nothing_waits_to_be_told() {
+        let mut connection = Connection::server(Arc::default(), Instant::now());
+        let mut watch = Watch::new(&connection, b"", true);
+        watch.note(&Event::Ping(Bytes::from_static(b"a")));
+        connection.transport_dropped(Instant::now());
+        watch.end(&connection);
+        assert!(watch.notices.is_empty());
     }
 }

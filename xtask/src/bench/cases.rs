@@ -12,6 +12,15 @@ pub(crate) enum Kind {
     Wide,
 }
 
+/// Whether messages are compressed with what the ones before them held (RFC 7692 §7.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Takeover {
+    /// With it, as browsers offer.
+    Kept,
+    /// Each for itself, both ways.
+    Off,
+}
+
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Case {
@@ -21,8 +30,8 @@ pub(crate) struct Case {
     pub(crate) connections: usize,
     /// Messages in flight on each connection.
     pub(crate) in_flight: usize,
-    /// Whether permessage-deflate is agreed upon and messages are compressed.
-    pub(crate) deflate: bool,
+    /// Whether permessage-deflate is agreed upon and messages are compressed, and how.
+    pub(crate) deflate: Option<Takeover>,
     /// What Stentor is to cost at most, as a multiple of the TCP echo.
     pub(crate) goal: Option<f64>,
 }
@@ -48,10 +57,31 @@ pub(crate) const ECHO: &[Case] = &[
 
 /// The rows with permessage-deflate.
 pub(crate) const DEFLATE: &[Case] = &[
-    Case { deflate: true, ..case(256, Kind::Text, 50, 1, None) },
-    Case { deflate: true, ..case(KIB, Kind::Text, 50, 1, None) },
-    Case { deflate: true, ..case(16 * KIB, Kind::Text, 10, 1, None) },
+    compressed(256, 50, Takeover::Kept),
+    compressed(KIB, 50, Takeover::Kept),
+    compressed(16 * KIB, 10, Takeover::Kept),
 ];
+
+/// The rows with permessage-deflate on one connection and on many, with and without takeover.
+pub(crate) const TAKEOVER: &[Case] = &[
+    compressed(200, 1, Takeover::Kept),
+    compressed(KIB, 1, Takeover::Kept),
+    compressed(16 * KIB, 1, Takeover::Kept),
+    compressed(200, 1000, Takeover::Kept),
+    compressed(KIB, 1000, Takeover::Kept),
+    compressed(16 * KIB, 1000, Takeover::Kept),
+    compressed(200, 1, Takeover::Off),
+    compressed(KIB, 1, Takeover::Off),
+    compressed(16 * KIB, 1, Takeover::Off),
+    compressed(200, 1000, Takeover::Off),
+    compressed(KIB, 1000, Takeover::Off),
+    compressed(16 * KIB, 1000, Takeover::Off),
+];
+
+/// Lines of JSON, compressed, one in flight.
+const fn compressed(payload: usize, connections: usize, takeover: Takeover) -> Case {
+    Case { deflate: Some(takeover), ..case(payload, Kind::Text, connections, 1, None) }
+}
 
 /// A case without permessage-deflate.
 pub(crate) const fn case(
@@ -61,12 +91,12 @@ pub(crate) const fn case(
     in_flight: usize,
     goal: Option<f64>,
 ) -> Case {
-    Case { payload, kind, connections, in_flight, deflate: false, goal }
+    Case { payload, kind, connections, in_flight, deflate: None, goal }
 }
 
 /// The case with this id.
 pub(crate) fn named(id: &str) -> Result<Case> {
-    let found = ECHO.iter().chain(DEFLATE).find(|case| case.id() == id).copied();
+    let found = ECHO.iter().chain(DEFLATE).chain(TAKEOVER).find(|case| case.id() == id).copied();
     found.ok_or_else(|| Stop::fail(format!("no case {id}; `cargo xtask bench --list` has them")))
 }
 
@@ -78,7 +108,11 @@ impl Case {
             Kind::Text => "-text",
             Kind::Wide => "-wide",
         };
-        let deflate = if self.deflate { "-deflate" } else { "" };
+        let deflate = match self.deflate {
+            None => "",
+            Some(Takeover::Kept) => "-deflate",
+            Some(Takeover::Off) => "-deflate-alone",
+        };
         format!("{}{kind}{deflate}-c{}-m{}", size(self.payload, ""), self.connections, self.in_flight)
     }
 
@@ -119,7 +153,7 @@ mod tests {
 
     #[test]
     fn cases_are_found_by_their_ids_which_all_differ() {
-        for case in ECHO.iter().chain(DEFLATE) {
+        for case in ECHO.iter().chain(DEFLATE).chain(TAKEOVER) {
             assert_eq!(named(&case.id()), Ok(*case));
         }
         assert_eq!(named("16B-c1-m64").unwrap().title(), "16 B, c1, M64");

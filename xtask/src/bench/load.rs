@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::cases::{Case, MIB};
+use super::cases::{Case, MIB, Takeover};
 use super::servers::{self, Built, Started};
 use crate::outcome::{Context, Result, Stop};
 use crate::process;
@@ -81,11 +81,18 @@ pub(crate) fn shape(case: &Case) -> Vec<String> {
     ] {
         arguments.extend([name.to_owned(), value]);
     }
-    if case.deflate {
-        // What browsers offer.
-        arguments.extend(["--deflate".to_owned(), "client_max_window_bits".to_owned()]);
+    if let Some(takeover) = case.deflate {
+        arguments.extend(["--deflate".to_owned(), offer(takeover).to_owned()]);
     }
     arguments
+}
+
+/// The parameters that are offered.
+pub(crate) fn offer(takeover: Takeover) -> &'static str {
+    match takeover {
+        Takeover::Kept => "client_max_window_bits",
+        Takeover::Off => "client_max_window_bits; server_no_context_takeover; client_no_context_takeover",
+    }
 }
 
 /// A time for an option of the generator.
@@ -100,7 +107,7 @@ pub(crate) fn server_options(case: &Case) -> Vec<String> {
     if case.payload >= MIB {
         options.extend(["--max-message".to_owned(), case.payload.to_string()]);
     }
-    if case.deflate {
+    if case.deflate.is_some() {
         options.push("--deflate".to_owned());
     }
     options

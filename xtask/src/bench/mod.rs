@@ -113,7 +113,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
 
 fn list() -> String {
     let sections = SECTIONS.iter().map(|section| format!("  {:<24} {}\n", section.id, section.title));
-    let cases = cases::ECHO.iter().chain(cases::DEFLATE);
+    let cases = cases::ECHO.iter().chain(cases::DEFLATE).chain(cases::TAKEOVER);
     let cases = cases.map(|case| format!("  {:<24} {}\n", case.id(), case.title()));
     let servers = SERVERS.iter().map(|server| format!("  {}\n", server.name));
     format!(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::cases::{Case, DEFLATE, ECHO, Kind, case};
+use super::cases::{Case, DEFLATE, ECHO, Kind, TAKEOVER, Takeover, case};
 use super::chart::Chart;
 use super::load::{self, Report};
 use super::rounds::{Bench, Cost, Plan};
@@ -60,6 +60,14 @@ pub(crate) const SECTIONS: &[Section] = &[
         measure: deflate,
     },
     Section {
+        id: "takeover",
+        title: "permessage-deflate, with and without context takeover",
+        about: "Server CPU time per echoed message in microseconds, as above, on one connection and on 1,000, and \
+                the resident bytes of each of 1,000 connections after such traffic. Text like lines of JSON. \
+                Each library at its own default level, which is 6 but for Stentor; Stentor also at that level.",
+        measure: takeover,
+    },
+    Section {
         id: "latency",
         title: "Round-trip times at a fixed rate",
         about: "125 B text on 50 connections, 20,000 messages a second in all. A message's time counts from the \
@@ -109,7 +117,7 @@ pub(crate) const SECTIONS: &[Section] = &[
 
 /// Measures and prints one case.
 pub(crate) fn one_case(bench: &Bench, case: &Case, plan: &Plan) -> Result {
-    let servers = if case.deflate { bench.servers_with_deflate() } else { bench.servers(|_| true) };
+    let servers = if case.deflate.is_some() { bench.servers_with_deflate() } else { bench.servers(|_| true) };
     let costs = bench.echo(&servers, case, plan)?;
     let goal = case.goal.map_or(String::new(), |goal| format!(" (goal: {goal:.2})"));
     print!("\n{}{goal}\n{}", case.title(), detailed(case, &costs).text());
@@ -246,6 +254,51 @@ fn deflate(bench: &Bench, plan: &Plan) -> Result<Outcome> {
         }
     }
     Ok(Outcome { tables: vec![(String::new(), table)], charts: Vec::new(), data: data.into() })
+}
+
+/// Connections whose memory with permessage-deflate is looked at.
+const COMPRESSING: u32 = 1000;
+
+fn takeover(bench: &Bench, plan: &Plan) -> Result<Outcome> {
+    let servers = bench.servers_with_deflate();
+    let (mut tables, mut data) = (Vec::new(), Vec::new());
+    for (kind, caption) in [(Takeover::Kept, "With takeover:"), (Takeover::Off, "Without:")] {
+        let mut table = Table::new(&["server"]);
+        table.rows = servers.iter().map(|built| vec![built.server.name.to_owned()]).collect();
+        let cases = || TAKEOVER.iter().filter(|case| case.deflate == Some(kind));
+        for case in cases() {
+            let mut arguments = load::shape(case);
+            arguments.extend(load::seconds(plan.sample));
+            let options = load::server_options(case);
+            let reports = bench.interleaved(&servers, &options, plan.rounds, "echo", &arguments)?;
+            table.columns.push(case.title());
+            for ((server, reports), row) in reports.iter().zip(&mut table.rows) {
+                let time = summary(reports, |report| {
+                    Ok(report.number("server_cpu_ns")? / report.number("messages")? / 1e3)
+                })?;
+                row.push(format!("{:.1}", time.median));
+                data.push(
+                    json!({ "case": case.id(), "server": server.name, "microseconds": time.to_json() }),
+                );
+            }
+        }
+        let options = cases().next().map(load::server_options).unwrap_or_default();
+        let offer = load::offer(kind).to_owned();
+        let arguments = ["--connections".to_owned(), COMPRESSING.to_string(), "--deflate".to_owned(), offer];
+        let reports = bench.interleaved(&servers, &options, 1, "idle", &arguments)?;
+        table.columns.extend(["bytes connected", "after 125 B", "after 16 KiB"].map(str::to_owned));
+        for ((server, reports), row) in reports.iter().zip(&mut table.rows) {
+            for name in ["connected", "after_small", "after_large"] {
+                let bytes = summary(reports, |report| Ok(report.number(name)? / f64::from(COMPRESSING)))?;
+                row.push(format!("{:.0}", bytes.median));
+                let case =
+                    format!("{name}-{}", if kind == Takeover::Kept { "deflate" } else { "deflate-alone" });
+                data.push(json!({ "case": case, "server": server.name, "bytes": bytes.median }));
+            }
+        }
+        tables.push((caption.to_owned(), table));
+    }
+    Ok(Outcome { tables, charts: Vec::new(), data: data.into() })
 }
 
 /// Messages a second, over all connections, for the round-trip times.

@@ -13,7 +13,6 @@ use crate::close::{CloseCode, CloseFrame, ClosedBy};
 use crate::config::{Config, SlowReader};
 use crate::deflate::Compress;
 use crate::error::{Misuse, ProtocolError};
-use crate::header::MAX_HEADER_LEN;
 use crate::message::Message;
 use crate::prepared::Prepared;
 use crate::utf8::Utf8Bytes;
@@ -117,13 +116,15 @@ enum Waiting {
 }
 
 impl Waiting {
+    /// What it counts for: its payload, and its own place in the queue, so that the limit holds for
+    /// tiny messages, too.
     fn len(&self) -> usize {
         let payload = match self {
             Self::Message(message, _) => message.len(),
             Self::Prepared(prepared) => prepared.message().len(),
             Self::Close(body) => body.len(),
         };
-        payload + MAX_HEADER_LEN
+        payload + size_of::<Self>()
     }
 }
 

@@ -58,6 +58,26 @@ fn messages_are_dropped_in_bounded_memory_without_waiting() {
     }
 }
 
+/// Each of them takes a place in the queue many times its size.
+#[test]
+fn tiny_messages_are_dropped_in_bounded_memory_too() {
+    const TINY: usize = 100_000;
+    let (heap, ()) = measured(at_once(async {
+        let (ours, theirs) = pipe(PIPE);
+        let done = handle(&config(SlowReader::DropOldest), ours, async |mut socket: WebSocket| {
+            for _ in 0..TINY {
+                socket.send(vec![1]).await.unwrap();
+            }
+            assert!(usize::try_from(socket.dropped()).unwrap() > TINY / 2);
+        });
+        let peer = Peer::connect(theirs).await;
+        done.await.unwrap();
+        drop(peer);
+    }));
+    println!("at most {} bytes, bound {BOUND}", heap.most);
+    assert!(heap.most < BOUND, "{heap:?}");
+}
+
 #[test]
 fn a_reader_that_is_too_slow_is_closed_and_its_messages_freed() {
     let (heap, ()) = measured(at_once(async {
