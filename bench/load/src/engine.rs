@@ -23,6 +23,8 @@ pub(crate) struct Engine {
     pub(crate) poll: Poll,
     pub(crate) connections: Vec<Connection>,
     pub(crate) frames: Frames,
+    /// The window of what is sent compressed; `None` when nothing is.
+    window: Option<u8>,
     buffer: Vec<u8>,
     /// Messages and bytes that have come back so far.
     pub(crate) messages: u64,
@@ -65,14 +67,14 @@ impl Engine {
                 kept: None,
             });
         }
-        Ok(Self { poll, connections, frames, buffer: vec![0; BUFFER], messages: 0, bytes: 0 })
+        Ok(Self { poll, connections, frames, window, buffer: vec![0; BUFFER], messages: 0, bytes: 0 })
     }
 
-    /// Sends messages of another shape from now on, none of them compressed.
+    /// Sends messages of another shape from now on.
     pub(crate) fn change_to(&mut self, arguments: &Arguments) {
-        self.frames = Frames::new(arguments.shape, arguments.in_flight, None);
+        self.frames = Frames::new(arguments.shape, arguments.in_flight, self.window);
         for connection in &mut self.connections {
-            connection.counter = Counter::new(&self.frames, arguments.raw, false);
+            connection.counter = Counter::new(&self.frames, arguments.raw, self.window.is_some());
             connection.slot = 0;
         }
     }

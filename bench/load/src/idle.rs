@@ -19,7 +19,9 @@ const AT_ONCE: usize = 16;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let with = |connections, shape| Arguments { connections, shape, in_flight: 1, ..arguments.clone() };
-    for shape in [SMALL, LARGE] {
+    // What is to be compressed should be worth it.
+    let large = if arguments.deflate.is_some() { Shape { kind: Kind::Text, ..LARGE } } else { LARGE };
+    for shape in [SMALL, large] {
         let arguments = with(WARM_UP, shape);
         Engine::open(&arguments)?.verify(&arguments)?;
     }
@@ -31,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let connected = grown()?;
     one_each(&mut engine)?;
     let after_small = grown()?;
-    let large = with(arguments.connections, LARGE);
+    let large = with(arguments.connections, large);
     engine.change_to(&large);
     one_each(&mut engine)?;
     let after_large = grown()?;
