@@ -138,12 +138,20 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a message once there is room.
+    /// Queues a message once there is room, and waits a moment when it was dropped for want of it.
     pub(crate) fn poll_feed(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
-        self.with(|core| core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(()))))
+        self.with(|core| {
+            if message.is_some() {
+                ready!(core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(()))))?;
+                if core.lets_others_go(cx) {
+                    return Poll::Pending;
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
     }
 
-    /// Queues a message once there is room, compressed or not.
+    /// The same with a choice about compression.
     pub(crate) fn poll_feed_with(
         &self,
         cx: &mut Context<'_>,
@@ -151,7 +159,15 @@ impl Shared {
         compress: Compress,
     ) -> Poll<Result<()>> {
         self.with(|core| {
-            core.poll_change(cx, |core| core.try_send_with(message, compress).map(|sent| sent.then_some(())))
+            if message.is_some() {
+                ready!(core.poll_change(cx, |core| {
+                    core.try_send_with(message, compress).map(|sent| sent.then_some(()))
+                }))?;
+                if core.lets_others_go(cx) {
+                    return Poll::Pending;
+                }
+            }
+            Poll::Ready(Ok(()))
         })
     }
 

@@ -141,9 +141,7 @@ impl WebSocket {
     /// As [`send`](Self::send).
     pub async fn feed(&mut self, message: impl Into<Message>) -> Result<()> {
         let mut message = Some(message.into());
-        std::future::poll_fn(|cx| self.shared().poll_feed(cx, &mut message)).await?;
-        self.shared().pause().await;
-        Ok(())
+        std::future::poll_fn(|cx| self.shared().poll_feed(cx, &mut message)).await
     }
 
     /// Waits until everything that was queued has been handed to the transport.

@@ -68,9 +68,7 @@ impl Sender {
     /// As [`send`](Self::send).
     pub async fn feed(&self, message: impl Into<Message>) -> Result<()> {
         let mut message = Some(message.into());
-        std::future::poll_fn(|cx| self.shared.poll_feed(cx, &mut message)).await?;
-        self.shared.pause().await;
-        Ok(())
+        std::future::poll_fn(|cx| self.shared.poll_feed(cx, &mut message)).await
     }
 
     /// Sends a message like [`send`](Self::send), compressed or not, where permessage-deflate was
