@@ -74,8 +74,10 @@ fn tiny_messages_are_dropped_in_bounded_memory_too() {
         done.await.unwrap();
         drop(peer);
     }));
-    println!("at most {} bytes, bound {BOUND}", heap.most);
-    assert!(heap.most < BOUND, "{heap:?}");
+    // The queue doubles, and is held twice while it does.
+    let bound = BOUND + (256 << 10);
+    println!("at most {} bytes, bound {bound}", heap.most);
+    assert!(heap.most < bound, "{heap:?}");
 }
 
 #[test]
