@@ -19,9 +19,9 @@ use tokio::sync::Notify;
 const WARM_UP: usize = 256;
 const COUNTED: usize = 2048;
 
-/// A client that is held up leaves the server with more at once than before, and with buffers that
-/// grow for it: a few times, however many messages there are.
-const GROWTH: u64 = 8;
+/// A client that the system holds up leaves the server with more at once than before, and it takes a
+/// block more. That is no steady state, so it is measured again, at most so often.
+const ATTEMPTS: usize = 3;
 
 async fn echo(mut socket: WebSocket) -> stentor::Result<()> {
     while let Some(message) = socket.recv().await? {
@@ -48,23 +48,23 @@ async fn echo_split(socket: WebSocket) -> stentor::Result<()> {
 #[test]
 fn echoing_one_message_at_a_time_allocates_nothing() {
     for message in messages() {
-        assert!(allocations(echo, &message, 1) <= GROWTH, "{}", name(&message));
+        assert_eq!(steady_allocations(echo, &message, 1), 0, "{}", name(&message));
     }
 }
 
 #[test]
 fn echoing_pipelined_messages_allocates_nothing() {
     for message in messages() {
-        assert!(allocations(echo, &message, 16) <= GROWTH, "{}", name(&message));
-        assert!(allocations(echo_fed, &message, 16) <= GROWTH, "{}, fed", name(&message));
+        assert_eq!(steady_allocations(echo, &message, 16), 0, "{}", name(&message));
+        assert_eq!(steady_allocations(echo_fed, &message, 16), 0, "{}, fed", name(&message));
     }
 }
 
 #[test]
 fn echoing_through_split_halves_allocates_nothing() {
     for message in messages() {
-        assert!(allocations(echo_split, &message, 1) <= GROWTH, "{}", name(&message));
-        assert!(allocations(echo_split, &message, 16) <= GROWTH, "{}, pipelined", name(&message));
+        assert_eq!(steady_allocations(echo_split, &message, 1), 0, "{}", name(&message));
+        assert_eq!(steady_allocations(echo_split, &message, 16), 0, "{}, pipelined", name(&message));
     }
 }
 
@@ -88,6 +88,22 @@ fn messages() -> impl Iterator<Item = Frame> {
 
 fn name(message: &Frame) -> String {
     format!("opcode {}, {} bytes", message.opcode, message.payload.len())
+}
+
+/// The least that [`allocations`] counts in a few attempts.
+fn steady_allocations<H, F>(handler: H, message: &Frame, in_flight: usize) -> u64
+where
+    H: Fn(WebSocket) -> F + Copy + Send + Sync + 'static,
+    F: Future<Output: HandlerOutput> + Send + 'static,
+{
+    let mut least = u64::MAX;
+    for _ in 0..ATTEMPTS {
+        least = least.min(allocations(handler, message, in_flight));
+        if least == 0 {
+            break;
+        }
+    }
+    least
 }
 
 /// Allocations that the server's thread makes for [`COUNTED`] messages, of which `in_flight` are
