@@ -17,7 +17,7 @@ use crate::error::{HandshakeFailure, Result};
 use crate::handshake;
 use crate::observer::{Observers, Refused};
 use crate::request::{UpgradeRequest, context_of};
-use crate::shared::{Opened, Shared, Watchers};
+use crate::shared::{Opened, Seat, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
@@ -117,9 +117,11 @@ impl Upgrade {
         Self { inner: Box::new(Inner { accepted, client, inbound, slot: None }) }
     }
 
-    /// The connection, once accepted, is driven by a task that looks for it in `slot`.
-    pub(crate) fn driven_through(&mut self, slot: &Arc<Slot<Arc<Shared>>>) {
-        self.inner.slot = Some(Arc::clone(slot));
+    /// The connection, once accepted, is driven by the task that has this seat.
+    pub(crate) fn awaited(mut self) -> (Self, Seat) {
+        let slot = Arc::new(Slot::new());
+        self.inner.slot = Some(Arc::clone(&slot));
+        (self, Seat::Awaiting(slot))
     }
 
     /// The handshake as the client sent it: request, subprotocols, extensions, origin.
@@ -235,7 +237,10 @@ impl Upgrade {
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
     let Inner { accepted, client, inbound, slot } = *inner;
     let made = accepted.make(|offer, acceptance, config| offer.accept(acceptance, config, now()))?;
-    Ok(WebSocket::new(made.open(take(client), inbound, slot.as_deref())))
+    Ok(WebSocket::new(made.open(take(client), inbound, |opened| match slot {
+        Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
+        None => Shared::new(opened, false),
+    })))
 }
 
 impl Accepted {
@@ -267,12 +272,12 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Opens it, for the task of `slot` to drive it, or for its calls.
+    /// Opens it: `open` knows who is to drive it.
     pub(crate) fn open(
         self,
         transport: Transport,
         inbound: BytesMut,
-        slot: Option<&Slot<Arc<Shared>>>,
+        open: impl FnOnce(Opened) -> Arc<Shared>,
     ) -> Arc<Shared> {
         let opened = Opened {
             connection: self.connection,
@@ -284,10 +289,7 @@ impl Made {
             registry: Some(Arc::clone(self.connections.registry())),
             watchers: self.watchers,
         };
-        let shared = match slot {
-            Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
-            None => Shared::new(opened, false),
-        };
+        let shared = open(opened);
         self.shutdown.late_comer(&shared);
         shared
     }
