@@ -12,17 +12,35 @@ pub(crate) struct About {
     /// What the authorize hook has returned.
     pub(crate) context: Extensions,
     pub(crate) uri: Option<Uri>,
+    /// The subprotocol that was agreed on.
+    pub(crate) subprotocol: Option<Box<str>>,
     /// The client's address, when it is not the peer's.
     pub(crate) forwarded: Option<IpAddr>,
 }
 
 impl About {
     /// `None` when there is nothing to be kept.
-    pub(crate) fn new(context: Extensions, uri: Option<&Uri>, source: Source) -> Option<Box<Self>> {
+    pub(crate) fn new(
+        context: Extensions,
+        uri: Option<&Uri>,
+        subprotocol: Option<String>,
+        source: Source,
+    ) -> Option<Box<Self>> {
         // A copy, because the URI of a request shares the memory of the whole head.
         let uri = uri.and_then(|uri| uri.to_string().parse().ok());
         let forwarded = source.client.filter(|_| source.is_forwarded());
-        let empty = context.is_empty() && uri.is_none() && forwarded.is_none();
-        (!empty).then(|| Box::new(Self { context, uri, forwarded }))
+        let about = Self { context, uri, subprotocol: subprotocol.map(Into::into), forwarded };
+        about.keep()
+    }
+
+    /// What a client knows of its connection.
+    pub(crate) fn of_client(subprotocol: Option<&str>) -> Option<Box<Self>> {
+        Self { subprotocol: subprotocol.map(Into::into), ..Self::default() }.keep()
+    }
+
+    fn keep(self) -> Option<Box<Self>> {
+        let Self { context, uri, subprotocol, forwarded } = &self;
+        let empty = context.is_empty() && uri.is_none() && subprotocol.is_none() && forwarded.is_none();
+        (!empty).then(|| Box::new(self))
     }
 }

@@ -204,7 +204,7 @@ impl Acceptor {
         self
     }
 
-    /// Keeps the target of each request for [`WebSocket::uri`]: 120 bytes and its length for each
+    /// Keeps the target of each request for [`WebSocket::uri`]: 136 bytes and its length for each
     /// connection. By default it is forgotten with the rest of the request.
     #[must_use]
     pub fn keep_uri(mut self) -> Self {

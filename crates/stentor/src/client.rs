@@ -12,6 +12,7 @@ use stentor_proto::{Config, Connection, Phase, Version};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::about::About;
 use crate::driver::now;
 use crate::entropy::OsEntropy;
 use crate::error::{Error, HandshakeFailure, Result};
@@ -271,8 +272,7 @@ impl Client {
             peer_addr: transport.peer_addr(),
             transport,
             inbound,
-            subprotocol: subprotocol.and_then(|name| name.to_str().ok()).map(Into::into),
-            about: None,
+            about: About::of_client(subprotocol.and_then(|name| name.to_str().ok())),
             registry: None,
             watchers: self.watchers.clone(),
         };
