@@ -19,6 +19,7 @@ use crate::error::{Error, HandshakeFailure, Result};
 use crate::handler::HandlerOutput;
 use crate::hooks::BoxFuture;
 use crate::limits::Place;
+use crate::observer::{Visitor, Why};
 use crate::opening::Admission;
 use crate::race::{First, race};
 use crate::request::context_of;
@@ -69,6 +70,42 @@ pub(crate) struct Visit {
     /// Behind a lock that nobody has to wait for, so that references to the whole may be kept across an
     /// `await`.
     pub(crate) arriving: Mutex<Arriving>,
+    pub(crate) unanswered: Unanswered,
+}
+
+/// A client that waits for its answer. When it is forgotten, the application has answered in its own
+/// way, or not at all.
+pub(crate) struct Unanswered(Option<Visitor>);
+
+impl Unanswered {
+    pub(crate) fn new(visitor: Visitor) -> Self {
+        Self(Some(visitor))
+    }
+
+    fn refused(mut self, status: StatusCode, why: Why<'_>) {
+        if let Some(visitor) = self.0.take() {
+            visitor.refusing(status, why).end(true);
+        }
+    }
+
+    /// It was answered 101, and the byte stream has not come.
+    fn failed(mut self, error: &Error) {
+        if let Some(visitor) = self.0.take() {
+            visitor.dropped(Why::Error(error));
+        }
+    }
+
+    fn accepted(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(visitor) = &self.0 {
+            visitor.dropped(Why::Words("the application has answered in another way"));
+        }
+    }
 }
 
 impl<B> HttpUpgrade<B> {
@@ -159,23 +196,26 @@ impl<B: From<Bytes>> HttpUpgrade<B> {
         let settings = Arc::clone(&visit.settings);
         let peer_addr = accepted.request.peer_addr();
         if settings.shutdown.has_begun() {
-            return last_response(settings.busy().into()).map(B::from);
+            let rejection = settings.busy();
+            visit.unanswered.refused(rejection.status(), Why::Rejection(&rejection));
+            return last_response(rejection.into()).map(B::from);
         }
         let response = accepted.request.offer().response(&accepted.acceptance, &accepted.terms.config);
-        let spawned =
-            response.map_err(|error| HandshakeFailure::Accept(error).to_string()).and_then(|response| {
-                let runtime = Handle::try_current().map_err(|error| error.to_string())?;
+        let runtime = Handle::try_current();
+        let (why, error) = match (response, runtime) {
+            (Ok(response), Ok(runtime)) => {
                 runtime.spawn(connection(accepted, visit, handler));
-                Ok(response)
-            });
-        match spawned {
-            Ok(response) => response.map(|()| B::from(Bytes::new())),
-            Err(error) => {
-                settings.report(peer_addr, error.into());
-                let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
-                last_response(response).map(B::from)
+                return response.map(|()| B::from(Bytes::new()));
             }
-        }
+            (Err(error), _) => {
+                ("the answer would break the protocol", HandshakeFailure::Accept(error).to_string())
+            }
+            (_, Err(error)) => ("there is no tokio runtime", error.to_string()),
+        };
+        let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
+        visit.unanswered.refused(response.status(), Why::Words(why));
+        settings.report(peer_addr, error.into());
+        last_response(response).map(B::from)
     }
 }
 
@@ -212,16 +252,24 @@ where
 
 /// Waits for the byte stream, and opens the connection on it.
 async fn open(accepted: Accepted, visit: Visit) -> Result<(Slot<Arc<Shared>>, Arc<Shared>, Place)> {
-    let Visit { mut admission, arriving, .. } = visit;
+    let Visit { mut admission, arriving, unanswered, .. } = visit;
     let patience = accepted.terms.config.handshake.timeout;
     let mut ended = Some(&mut admission);
     // Nobody has ever held the lock.
     let arriving = arriving.into_inner().unwrap_or_else(PoisonError::into_inner);
     let arriving = tokio::time::timeout(patience, arriving);
-    let (transport, inbound) = match race(arriving, Admission::ended(&mut ended)).await {
-        First::Left(arrived) => arrived.map_err(|_| Error::Timeout(Phase::Handshake))??,
-        First::Right(()) => return Err(Error::Timeout(Phase::Handshake)),
+    let arrived = match race(arriving, Admission::ended(&mut ended)).await {
+        First::Left(Ok(arrived)) => arrived.map_err(Error::from),
+        First::Left(Err(_)) | First::Right(()) => Err(Error::Timeout(Phase::Handshake)),
     };
+    let (transport, inbound) = match arrived {
+        Ok(arrived) => arrived,
+        Err(error) => {
+            unanswered.failed(&error);
+            return Err(error);
+        }
+    };
+    unanswered.accepted();
     let made = accepted.make(|offer, _, config| {
         let agreed = offer.deflate(&config);
         let connection = Connection::server(config, now());

@@ -11,7 +11,9 @@ use http::{StatusCode, Uri};
 use stentor_proto::{Closed, Failure, ProtocolError};
 
 use crate::about::About;
+use crate::error::Error;
 use crate::id::ConnectionId;
+use crate::rejection::Rejection;
 use crate::traffic::Traffic;
 use crate::watch::Notice;
 
@@ -56,7 +58,9 @@ use crate::watch::Notice;
 /// # }
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// An opening handshake has come to nothing, on a server.
+    /// An opening handshake has come to nothing, on a server. It is told once the answer is written, or
+    /// cannot be; for every connection that is accepted either this is called, once, or `opened`, or
+    /// neither, when it was a plain request that the [http hook](crate::Server::http) has answered.
     fn refused(&self, refused: &Refused<'_>) {
         let _ = refused;
     }
@@ -208,8 +212,15 @@ impl fmt::Debug for Observed<'_> {
 pub struct Refused<'a> {
     /// The other end of the TCP connection; `None` over other byte streams.
     pub peer_addr: Option<SocketAddr>,
-    /// What the client was answered; `None` when it was dropped without an answer.
+    /// What the client is answered. `None` when it is dropped without an answer: by the accept filter,
+    /// before or during TLS, or because it is gone itself.
+    ///
+    /// Inside another HTTP server it is also `None` when the application answers in place of the
+    /// [`HttpUpgrade`](crate::HttpUpgrade), which only that server sees.
     pub status: Option<StatusCode>,
+    /// Whether the answer was written whole. A client that hangs up before, or does not read, is not
+    /// answered. Inside another HTTP server, the answer was given to that server.
+    pub answered: bool,
     /// Why. It tells nothing of what the request said.
     pub reason: &'a (dyn fmt::Display + Sync),
 }
@@ -219,8 +230,74 @@ impl fmt::Debug for Refused<'_> {
         f.debug_struct("Refused")
             .field("peer_addr", &self.peer_addr)
             .field("status", &self.status)
+            .field("answered", &self.answered)
             .field("reason", &format_args!("{}", self.reason))
             .finish()
+    }
+}
+
+/// Why a client is refused.
+#[derive(Clone, Copy)]
+pub(crate) enum Why<'a> {
+    Error(&'a Error),
+    Rejection(&'a Rejection),
+    Words(&'static str),
+}
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => error.fmt(f),
+            Self::Rejection(rejection) => rejection.fmt(f),
+            Self::Words(words) => f.write_str(words),
+        }
+    }
+}
+
+/// One client in its opening handshake, and whom to tell that it is refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    pub(crate) peer_addr: Option<SocketAddr>,
+    pub(crate) observers: Observers,
+}
+
+impl Visitor {
+    /// It is about to be answered with `status`.
+    pub(crate) fn refusing<'a>(&'a self, status: StatusCode, why: Why<'a>) -> Refusing<'a> {
+        Refusing { visitor: self, status, why, answered: false }
+    }
+
+    /// It is dropped without an answer.
+    pub(crate) fn dropped(&self, why: Why<'_>) {
+        self.refused(None, false, why);
+    }
+
+    fn refused(&self, status: Option<StatusCode>, answered: bool, why: Why<'_>) {
+        let refused = Refused { peer_addr: self.peer_addr, status, answered, reason: &why };
+        self.observers.each(|observer| observer.refused(&refused));
+    }
+}
+
+/// A client that is being refused, which is told when that is over: by the answer, or by its being
+/// given up.
+#[must_use = "it is over when it is dropped"]
+pub(crate) struct Refusing<'a> {
+    visitor: &'a Visitor,
+    status: StatusCode,
+    why: Why<'a>,
+    answered: bool,
+}
+
+impl Refusing<'_> {
+    /// The answer is written, or cannot be.
+    pub(crate) fn end(mut self, answered: bool) {
+        self.answered = answered;
+    }
+}
+
+impl Drop for Refusing<'_> {
+    fn drop(&mut self) {
+        self.visitor.refused(Some(self.status), self.answered, self.why);
     }
 }
 
@@ -249,10 +326,6 @@ impl Observers {
             // What it keeps is its own, and the next call finds it as this one has left it.
             let _ = catch_unwind(AssertUnwindSafe(|| tell(&**observer)));
         }
-    }
-
-    pub(crate) fn refused(&self, refused: &Refused<'_>) {
-        self.each(|observer| observer.refused(refused));
     }
 
     pub(crate) fn opened(&self, connection: &Observed<'_>) {

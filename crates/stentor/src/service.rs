@@ -14,7 +14,7 @@ use crate::handler::HandlerOutput;
 use crate::handshake;
 use crate::limits::{Limiter, Limits, Place, TooMany};
 use crate::listener::{self, Listener};
-use crate::observer::Refused;
+use crate::observer::Why;
 use crate::opening::{Admission, too_many};
 use crate::race::{First, race};
 use crate::rejection::Rejection;
@@ -66,6 +66,7 @@ where
             let mut place = self.limiter.place().await;
             let (transport, peer) = listener::accept(listeners, relieve).await?;
             if !self.lets_in(peer) {
+                self.settings.visitor(peer).dropped(Why::Words("the accept filter does not let it in"));
                 continue;
             }
             if let Err(TooMany) = self.count(peer, &mut place) {
@@ -119,14 +120,18 @@ where
     /// Refuses without having read anything, as far as there is time for it. With TLS there is not:
     /// whoever is refused is dropped, because a handshake costs the server more than the client.
     fn refuse(&self, transport: Transport, peer_addr: Option<SocketAddr>, rejection: Rejection) {
+        let visitor = self.settings.visitor(peer_addr);
         let room = if self.settings.speaks_tls() { None } else { self.limiter.farewell() };
-        let status = room.as_ref().map(|_| rejection.status());
-        let refused = Refused { peer_addr, status, reason: &rejection };
-        self.settings.watchers.observers.refused(&refused);
-        let Some(room) = room else { return };
+        let Some(room) = room else { return visitor.dropped(Why::Rejection(&rejection)) };
+        let mut transport = transport;
         tokio::spawn(async move {
-            let response: Response<Bytes> = rejection.into();
-            let _ = handshake::answer(transport, &response, &Method::GET, PATIENCE).await;
+            let refusing = visitor.refusing(rejection.status(), Why::Rejection(&rejection));
+            let response: Response<Bytes> = rejection.clone().into();
+            let said = handshake::say(&mut transport, &response, &Method::GET, PATIENCE).await;
+            refusing.end(said.is_ok());
+            if said.is_ok() {
+                let _ = handshake::see_out(transport, PATIENCE).await;
+            }
             drop(room);
         });
     }

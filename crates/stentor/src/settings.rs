@@ -10,11 +10,10 @@ use stentor_proto::handshake::OriginPolicy;
 use stentor_proto::{Config, Versions};
 
 use crate::connections::Connections;
-use crate::error::Error;
 use crate::forwarded::TrustedProxies;
 use crate::handler::{BoxError, HandlerOutput};
 use crate::hooks::{BoxFuture, Hooks};
-use crate::observer::Refused;
+use crate::observer::Visitor;
 use crate::shared::{HandlerFailure, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
@@ -79,10 +78,9 @@ impl Settings {
         self.report(slot.get().and_then(|shared| shared.peer_addr), error);
     }
 
-    /// Tells the observers of an opening handshake that has come to nothing.
-    pub(crate) fn refused(&self, peer_addr: Option<SocketAddr>, error: &Error) {
-        let refused = Refused { peer_addr, status: error.status(), reason: error };
-        self.watchers.observers.refused(&refused);
+    /// A client that begins its opening handshake.
+    pub(crate) fn visitor(&self, peer_addr: Option<SocketAddr>) -> Visitor {
+        Visitor { peer_addr, observers: self.watchers.observers.clone() }
     }
 
     /// Tells the hook what went wrong, and with whom.

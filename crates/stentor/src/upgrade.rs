@@ -15,7 +15,7 @@ use crate::connections::Connections;
 use crate::driver::now;
 use crate::error::{HandshakeFailure, Result};
 use crate::handshake;
-use crate::observer::{Observers, Refused};
+use crate::observer::{Visitor, Why};
 use crate::request::{UpgradeRequest, context_of};
 use crate::shared::{Opened, Shared, Watchers};
 use crate::shutdown::Shutdown;
@@ -76,26 +76,13 @@ pub(crate) struct Terms {
 }
 
 /// A client that waits for its answer, and gets one even if it is forgotten.
-struct Unanswered(Transport, Refusing);
+struct Unanswered(Transport, Visitor);
 
-/// Whom to tell that a client is refused.
-struct Refusing {
-    peer_addr: Option<SocketAddr>,
-    observers: Observers,
-}
-
-impl Refusing {
-    fn tell(&self, status: StatusCode, reason: &str) {
-        let refused = Refused { peer_addr: self.peer_addr, status: Some(status), reason: &reason };
-        self.observers.refused(&refused);
-    }
-}
-
-/// The transport of a client that is answered now.
-fn take(client: Mutex<Unanswered>) -> Transport {
+/// The transport of a client that is answered now, and whom to tell if it is refused.
+fn take(client: Mutex<Unanswered>) -> (Transport, Visitor) {
     // Nobody has ever held the lock.
     let mut client = client.into_inner().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut client.0, Transport::Gone)
+    (std::mem::replace(&mut client.0, Transport::Gone), client.1.clone())
 }
 
 impl Drop for Unanswered {
@@ -103,17 +90,15 @@ impl Drop for Unanswered {
         if !matches!(self.0, Transport::Gone) {
             let message = "the handshake was not answered";
             let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, message);
-            handshake::answer_at_once(&mut self.0, &response);
-            self.1.tell(response.status(), message);
+            let answered = handshake::answer_at_once(&mut self.0, &response);
+            self.1.refusing(response.status(), Why::Words(message)).end(answered);
         }
     }
 }
 
 impl Upgrade {
-    pub(crate) fn new(accepted: Accepted, transport: Transport, inbound: BytesMut) -> Self {
-        let observers = accepted.terms.watchers.observers.clone();
-        let refusing = Refusing { peer_addr: accepted.request.peer_addr(), observers };
-        let client = Mutex::new(Unanswered(transport, refusing));
+    pub(crate) fn new(accepted: Accepted, visitor: Visitor, transport: Transport, inbound: BytesMut) -> Self {
+        let client = Mutex::new(Unanswered(transport, visitor));
         Self { inner: Box::new(Inner { accepted, client, inbound, slot: None }) }
     }
 
@@ -223,11 +208,13 @@ impl Upgrade {
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
         let Inner { accepted, client, .. } = *self.inner;
-        let transport = take(client);
-        let Accepted { request, terms, .. } = accepted;
-        let refusing = Refusing { peer_addr: request.peer_addr(), observers: terms.watchers.observers };
-        refusing.tell(response.status(), "rejected by the handler");
-        handshake::answer(transport, &response, request.request().method(), terms.config.write_timeout).await
+        let (mut transport, visitor) = take(client);
+        let refusing = visitor.refusing(response.status(), Why::Words("rejected by the handler"));
+        let (method, patience) = (accepted.request.request().method(), accepted.terms.config.write_timeout);
+        let said = handshake::say(&mut transport, &response, method, patience).await;
+        refusing.end(said.is_ok());
+        said?;
+        handshake::see_out(transport, patience).await
     }
 }
 
@@ -235,7 +222,7 @@ impl Upgrade {
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
     let Inner { accepted, client, inbound, slot } = *inner;
     let made = accepted.make(|offer, acceptance, config| offer.accept(acceptance, config, now()))?;
-    Ok(WebSocket::new(made.open(take(client), inbound, slot.as_deref())))
+    Ok(WebSocket::new(made.open(take(client).0, inbound, slot.as_deref())))
 }
 
 impl Accepted {

@@ -18,8 +18,9 @@ use crate::acceptor::Acceptor;
 use crate::connections::Connections;
 use crate::error::{Error, HandshakeFailure};
 use crate::forwarded::Source;
-use crate::http_upgrade::{Arriving, HttpUpgrade, Visit};
+use crate::http_upgrade::{Arriving, HttpUpgrade, Unanswered, Visit};
 use crate::limits::{Limiter, Limits};
+use crate::observer::Why;
 use crate::opening::Admission;
 use crate::rejection::Rejection;
 use crate::settings::Settings;
@@ -156,8 +157,11 @@ impl Upgrader {
     ) -> Result<HttpUpgrade<B>, Response<B>> {
         let Self { settings, limiter } = self;
         let peer_addr = peer_addr(request.extensions());
+        let visitor = settings.visitor(peer_addr);
         let refuse = |failure: HandshakeFailure, response: Response<Bytes>| {
-            settings.report(peer_addr, Error::from(failure).to_string().into());
+            let error = Error::from(failure);
+            visitor.refusing(response.status(), Why::Error(&error)).end(true);
+            settings.report(peer_addr, error.to_string().into());
             last_response(response).map(B::from)
         };
         let reject =
@@ -179,7 +183,8 @@ impl Upgrader {
         let (request, acceptance) = decision.map_err(|denial| reject(denial.rejection))?;
         let accepted = settings.accepted(request, acceptance);
         let (settings, arriving) = (Arc::clone(settings), Mutex::new(arriving));
-        Ok(HttpUpgrade::new(accepted, Visit { settings, admission, arriving }))
+        let unanswered = Unanswered::new(visitor);
+        Ok(HttpUpgrade::new(accepted, Visit { settings, admission, arriving, unanswered }))
     }
 }
 
