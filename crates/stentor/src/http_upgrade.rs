@@ -15,11 +15,11 @@ use stentor_proto::{Config, Connection, Phase};
 use tokio::runtime::Handle;
 
 use crate::driver::now;
-use crate::error::{Error, HandshakeFailure, Result};
+use crate::error::{Error, HandshakeFailure, Result, Why};
 use crate::handler::HandlerOutput;
 use crate::hooks::BoxFuture;
 use crate::limits::Place;
-use crate::observer::{Visitor, Why};
+use crate::observer::Visitor;
 use crate::opening::Admission;
 use crate::race::{First, race};
 use crate::request::context_of;
@@ -27,6 +27,7 @@ use crate::settings::Settings;
 use crate::shared::{Shared, drive};
 use crate::slot::Slot;
 use crate::socket::WebSocket;
+use crate::trace::Span;
 use crate::transport::Transport;
 use crate::upgrade::Accepted;
 
@@ -75,35 +76,27 @@ pub(crate) struct Visit {
 
 /// A client that waits for its answer. When it is forgotten, the application has answered in its own
 /// way, or not at all.
-pub(crate) struct Unanswered(Option<Visitor>);
+pub(crate) struct Unanswered {
+    visitor: Visitor,
+    waits: bool,
+}
 
 impl Unanswered {
     pub(crate) fn new(visitor: Visitor) -> Self {
-        Self(Some(visitor))
+        Self { visitor, waits: true }
     }
 
-    fn refused(mut self, status: StatusCode, why: Why<'_>) {
-        if let Some(visitor) = self.0.take() {
-            visitor.refusing(status, why).end(true);
-        }
-    }
-
-    /// It was answered 101, and the byte stream has not come.
-    fn failed(mut self, error: &Error) {
-        if let Some(visitor) = self.0.take() {
-            visitor.dropped(Why::Error(error));
-        }
-    }
-
-    fn accepted(mut self) {
-        self.0 = None;
+    /// It waits no longer.
+    fn answered(mut self) -> Visitor {
+        self.waits = false;
+        self.visitor.clone()
     }
 }
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        if let Some(visitor) = &self.0 {
-            visitor.dropped(Why::Words("the application has answered in another way"));
+        if self.waits {
+            self.visitor.dropped(Why::Words("the application has answered in another way"));
         }
     }
 }
@@ -197,7 +190,8 @@ impl<B: From<Bytes>> HttpUpgrade<B> {
         let peer_addr = accepted.request.peer_addr();
         if settings.shutdown.has_begun() {
             let rejection = settings.busy();
-            visit.unanswered.refused(rejection.status(), Why::Rejection(&rejection));
+            let visitor = visit.unanswered.answered();
+            visitor.refusing(rejection.status(), Why::Rejection(&rejection)).end(true);
             return last_response(rejection.into()).map(B::from);
         }
         let response = accepted.request.offer().response(&accepted.acceptance, &accepted.terms.config);
@@ -213,7 +207,7 @@ impl<B: From<Bytes>> HttpUpgrade<B> {
             (_, Err(error)) => ("there is no tokio runtime", error.to_string()),
         };
         let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
-        visit.unanswered.refused(response.status(), Why::Words(why));
+        visit.unanswered.answered().refusing(response.status(), Why::Words(why)).end(true);
         settings.report(peer_addr, error.into());
         last_response(response).map(B::from)
     }
@@ -232,7 +226,8 @@ where
         let opened = open(accepted, visit).await;
         let (slot, shared, place) =
             opened.map_err(|error| settings.report(peer_addr, error.to_string().into())).ok()?;
-        Some((slot, run(handler, WebSocket::new(shared)), place, settings))
+        let span = shared.span.clone();
+        Some((slot, run(handler, WebSocket::new(shared), &span), place, settings))
     });
     async move {
         let Some((slot, handler, place, settings)) = opening.await else { return };
@@ -242,17 +237,22 @@ where
 }
 
 /// The handler, boxed, so that it is held once, however often the futures around it are moved.
-fn run<H, F>(handler: H, socket: WebSocket) -> Pin<Box<impl Future<Output = Result<(), crate::BoxError>>>>
+fn run<H, F>(
+    handler: H,
+    socket: WebSocket,
+    span: &Span,
+) -> Pin<Box<impl Future<Output = Result<(), crate::BoxError>> + use<H, F>>>
 where
     H: FnOnce(WebSocket) -> F,
     F: Future<Output: HandlerOutput>,
 {
-    Box::pin(async move { handler(socket).await.into_result() })
+    Box::pin(span.run(async move { handler(socket).await.into_result() }))
 }
 
 /// Waits for the byte stream, and opens the connection on it.
 async fn open(accepted: Accepted, visit: Visit) -> Result<(Slot<Arc<Shared>>, Arc<Shared>, Place)> {
     let Visit { mut admission, arriving, unanswered, .. } = visit;
+    let visitor = unanswered.answered();
     let patience = accepted.terms.config.handshake.timeout;
     let mut ended = Some(&mut admission);
     // Nobody has ever held the lock.
@@ -265,11 +265,10 @@ async fn open(accepted: Accepted, visit: Visit) -> Result<(Slot<Arc<Shared>>, Ar
     let (transport, inbound) = match arrived {
         Ok(arrived) => arrived,
         Err(error) => {
-            unanswered.failed(&error);
+            visitor.dropped(Why::Error(&error));
             return Err(error);
         }
     };
-    unanswered.accepted();
     let made = accepted.make(|offer, _, config| {
         let agreed = offer.deflate(&config);
         let connection = Connection::server(config, now());
@@ -279,7 +278,7 @@ async fn open(accepted: Accepted, visit: Visit) -> Result<(Slot<Arc<Shared>>, Ar
         })
     })?;
     let slot = Slot::new();
-    let shared = made.open(transport, inbound, Some(&slot));
+    let shared = made.open(transport, inbound, visitor.arrived(), Some(&slot));
     Ok((slot, shared, admission.place))
 }
 

@@ -5,15 +5,16 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{StatusCode, Uri};
 use stentor_proto::{Closed, Failure, ProtocolError};
 
 use crate::about::About;
-use crate::error::Error;
+use crate::driver::now;
+use crate::error::Why;
 use crate::id::ConnectionId;
-use crate::rejection::Rejection;
+use crate::trace::Span;
 use crate::traffic::Traffic;
 use crate::watch::Notice;
 
@@ -133,6 +134,7 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 #[derive(Clone, Copy)]
 pub struct Observed<'a> {
     subject: &'a dyn Subject,
+    handshake: Option<Duration>,
 }
 
 /// What there is to be seen of a connection.
@@ -148,7 +150,12 @@ pub(crate) trait Subject {
 
 impl<'a> Observed<'a> {
     pub(crate) fn new(subject: &'a dyn Subject) -> Self {
-        Self { subject }
+        Self { subject, handshake: None }
+    }
+
+    /// A connection that has just been opened.
+    pub(crate) fn opened(subject: &'a dyn Subject, handshake: Option<Duration>) -> Self {
+        Self { subject, handshake }
     }
 
     /// The number of the connection, by which [`Connections`](crate::Connections) finds it.
@@ -185,6 +192,15 @@ impl<'a> Observed<'a> {
     #[must_use]
     pub fn subprotocol(&self) -> Option<&'a str> {
         self.subject.subprotocol()
+    }
+
+    /// How long the opening handshake took, from the moment at which the server accepted the byte stream,
+    /// or the client began to look for its server; TLS and hooks included. It is told to
+    /// [`opened`](Observer::opened) and then forgotten. Inside another HTTP server it begins with the
+    /// request.
+    #[must_use]
+    pub fn handshake(&self) -> Option<Duration> {
+        self.handshake
     }
 
     /// What has passed so far.
@@ -236,32 +252,25 @@ impl fmt::Debug for Refused<'_> {
     }
 }
 
-/// Why a client is refused.
-#[derive(Clone, Copy)]
-pub(crate) enum Why<'a> {
-    Error(&'a Error),
-    Rejection(&'a Rejection),
-    Words(&'static str),
-}
-
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Error(error) => error.fmt(f),
-            Self::Rejection(rejection) => rejection.fmt(f),
-            Self::Words(words) => f.write_str(words),
-        }
-    }
-}
-
 /// One client in its opening handshake, and whom to tell that it is refused.
 #[derive(Clone, Debug)]
 pub(crate) struct Visitor {
     pub(crate) peer_addr: Option<SocketAddr>,
-    pub(crate) observers: Observers,
+    pub(crate) span: Span,
+    began: Instant,
+    observers: Observers,
 }
 
 impl Visitor {
+    pub(crate) fn new(peer_addr: Option<SocketAddr>, observers: Observers) -> Self {
+        Self { peer_addr, span: Span::server(peer_addr), began: now(), observers }
+    }
+
+    /// The opening handshake is done.
+    pub(crate) fn arrived(self) -> Arrival {
+        Arrival { span: self.span, took: Some(now() - self.began) }
+    }
+
     /// It is about to be answered with `status`.
     pub(crate) fn refusing<'a>(&'a self, status: StatusCode, why: Why<'a>) -> Refusing<'a> {
         Refusing { visitor: self, status, why, answered: false }
@@ -273,9 +282,18 @@ impl Visitor {
     }
 
     fn refused(&self, status: Option<StatusCode>, answered: bool, why: Why<'_>) {
+        self.span.refused(status, answered, why);
         let refused = Refused { peer_addr: self.peer_addr, status, answered, reason: &why };
-        self.observers.each(|observer| observer.refused(&refused));
+        self.span.within(|| self.observers.each(|observer| observer.refused(&refused)));
     }
+}
+
+/// How a connection has come about.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) span: Span,
+    /// How long its opening handshake took, if that was done here.
+    pub(crate) took: Option<Duration>,
 }
 
 /// A client that is being refused, which is told when that is over: by the answer, or by its being

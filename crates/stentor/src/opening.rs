@@ -19,12 +19,12 @@ use stentor_proto::handshake::{
     Acceptance, HandshakeError, Incoming, Offer, Progress, ServerHandshake, error_response,
 };
 
-use crate::error::{Error, HandshakeFailure, Result};
+use crate::error::{Error, HandshakeFailure, Result, Why};
 use crate::forwarded::Source;
 use crate::handler::{Panicked, catch_panic};
 use crate::handshake;
 use crate::limits::{Handshaking, Place, TooMany};
-use crate::observer::{Visitor, Why};
+use crate::observer::Visitor;
 use crate::proxy_protocol;
 use crate::race::{First, race};
 use crate::rejection::Rejection;
@@ -72,7 +72,9 @@ impl Settings {
         admission: Option<&mut Admission>,
     ) -> Result<Option<Upgrade>> {
         let visitor = self.visitor(peer_addr);
-        self.answer_request(transport, &visitor, admission).await.map_err(|Unopened { error, told }| {
+        visitor.span.accepted();
+        let answering = self.answer_request(transport, &visitor, admission);
+        visitor.span.run(answering).await.map_err(|Unopened { error, told }| {
             if !told {
                 visitor.dropped(Why::Error(&error));
             }
@@ -114,6 +116,10 @@ impl Settings {
         };
         #[cfg(feature = "tls")]
         let incoming = with_tls_info(incoming, &transport);
+        visitor.span.asks_for(match &incoming {
+            Incoming::Upgrade(offer) => offer.request().uri(),
+            Incoming::Plain(request) => request.uri(),
+        });
         let offer = match (incoming, &self.http) {
             (Incoming::Upgrade(offer), _) => offer,
             (Incoming::Plain(_), None) => {
@@ -126,7 +132,7 @@ impl Settings {
                 }
                 let method = request.method().clone();
                 let response = catch_panic(async { hook(request).await }).await.unwrap_or_else(|Panicked| {
-                    self.report(peer_addr, "the http hook panicked".into());
+                    self.report_panic(peer_addr, "http hook");
                     error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
                 });
                 let patience = self.config.write_timeout;
@@ -170,7 +176,7 @@ impl Settings {
             First::Left(Ok(decision)) => Ok(decision),
             First::Left(Err(refusal)) => {
                 if let Some(hook) = refusal.panicked {
-                    self.report(peer_addr, format!("the {hook} hook panicked").into());
+                    self.report_panic(peer_addr, hook);
                 }
                 Err(refusal.rejection.into())
             }

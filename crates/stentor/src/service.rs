@@ -9,17 +9,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Response};
 
-use crate::error::Result;
+use crate::error::{Result, Why};
 use crate::handler::HandlerOutput;
 use crate::handshake;
 use crate::limits::{Limiter, Limits, Place, TooMany};
 use crate::listener::{self, Listener};
-use crate::observer::Why;
 use crate::opening::{Admission, too_many};
 use crate::race::{First, race};
 use crate::rejection::Rejection;
 use crate::settings::{Settings, prepare};
 use crate::shared::drive;
+use crate::trace;
 use crate::transport::Transport;
 use crate::upgrade::Upgrade;
 
@@ -49,6 +49,9 @@ where
     /// Serves in the runtime that it is called in, until the server is shut down.
     pub(crate) async fn serve(self: Arc<Self>, listeners: Vec<Listener>) -> Result<()> {
         let _serving = self.settings.shutdown.serving(&self.settings.connections);
+        for listener in &listeners {
+            trace::listening(listener.local_addr().ok());
+        }
         if let First::Left(broken) = race(self.accept_all(&listeners), self.settings.shutdown.begun()).await {
             return broken;
         }
@@ -100,7 +103,7 @@ where
                 // What the filter keeps is the server's own, and the next one finds it as this one
                 // has left it.
                 catch_unwind(AssertUnwindSafe(|| filter(peer))).unwrap_or_else(|_| {
-                    self.settings.report(Some(peer), "the accept filter panicked".into());
+                    self.settings.report_panic(Some(peer), "accept filter");
                     false
                 })
             }

@@ -19,6 +19,7 @@ use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
+use crate::trace;
 use crate::upgrade::Upgrade;
 
 /// There is none without the feature.
@@ -70,17 +71,31 @@ impl Settings {
 
     /// Tells the hook how a handler has ended, unless well.
     pub(crate) fn report_handler(&self, slot: &Slot<Arc<Shared>>, ended: Result<(), HandlerFailure>) {
+        let shared = slot.get();
+        let span = shared.map(|shared| shared.span.clone()).unwrap_or_default();
         let error = match ended {
             Ok(()) => return,
-            Err(HandlerFailure::Error(error)) => error,
-            Err(HandlerFailure::Panic) => "the handler panicked".into(),
+            Err(HandlerFailure::Error(error)) => {
+                span.handler_failed(&error);
+                error
+            }
+            Err(HandlerFailure::Panic) => {
+                span.handler_panicked();
+                "the handler panicked".into()
+            }
         };
-        self.report(slot.get().and_then(|shared| shared.peer_addr), error);
+        self.report(shared.and_then(|shared| shared.peer_addr), error);
+    }
+
+    /// Tells that a hook has panicked, and in whose hands.
+    pub(crate) fn report_panic(&self, peer_addr: Option<SocketAddr>, hook: &'static str) {
+        trace::panicked(hook);
+        self.report(peer_addr, format!("the {hook} panicked").into());
     }
 
     /// A client that begins its opening handshake.
     pub(crate) fn visitor(&self, peer_addr: Option<SocketAddr>) -> Visitor {
-        Visitor { peer_addr, observers: self.watchers.observers.clone() }
+        Visitor::new(peer_addr, self.watchers.observers.clone())
     }
 
     /// Tells the hook what went wrong, and with whom.
@@ -107,5 +122,6 @@ where
 {
     let slot = Arc::new(Slot::new());
     upgrade.driven_through(&slot);
-    (slot, Box::pin(async move { handler(upgrade).await.into_result() }))
+    let span = upgrade.span();
+    (slot, Box::pin(span.run(async move { handler(upgrade).await.into_result() })))
 }

@@ -13,14 +13,15 @@ use stentor_proto::{Config, Connection};
 use crate::about::About;
 use crate::connections::Connections;
 use crate::driver::now;
-use crate::error::{HandshakeFailure, Result};
+use crate::error::{HandshakeFailure, Result, Why};
 use crate::handshake;
-use crate::observer::{Visitor, Why};
+use crate::observer::{Arrival, Visitor};
 use crate::request::{UpgradeRequest, context_of};
 use crate::shared::{Opened, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
+use crate::trace::Span;
 use crate::transport::Transport;
 
 /// A valid opening handshake that waits for its answer (RFC 6455 §4.2.2).
@@ -100,6 +101,11 @@ impl Upgrade {
     pub(crate) fn new(accepted: Accepted, visitor: Visitor, transport: Transport, inbound: BytesMut) -> Self {
         let client = Mutex::new(Unanswered(transport, visitor));
         Self { inner: Box::new(Inner { accepted, client, inbound, slot: None }) }
+    }
+
+    /// Where it is told what becomes of the client.
+    pub(crate) fn span(&mut self) -> Span {
+        self.inner.client.get_mut().unwrap_or_else(PoisonError::into_inner).1.span.clone()
     }
 
     /// The connection, once accepted, is driven by a task that looks for it in `slot`.
@@ -222,7 +228,8 @@ impl Upgrade {
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
     let Inner { accepted, client, inbound, slot } = *inner;
     let made = accepted.make(|offer, acceptance, config| offer.accept(acceptance, config, now()))?;
-    Ok(WebSocket::new(made.open(take(client).0, inbound, slot.as_deref())))
+    let (transport, visitor) = take(client);
+    Ok(WebSocket::new(made.open(transport, inbound, visitor.arrived(), slot.as_deref())))
 }
 
 impl Accepted {
@@ -259,6 +266,7 @@ impl Made {
         self,
         transport: Transport,
         inbound: BytesMut,
+        arrival: Arrival,
         slot: Option<&Slot<Arc<Shared>>>,
     ) -> Arc<Shared> {
         let opened = Opened {
@@ -270,6 +278,7 @@ impl Made {
             about: self.about,
             registry: Some(Arc::clone(self.connections.registry())),
             watchers: self.watchers,
+            arrival,
         };
         let shared = match slot {
             Some(slot) => slot.open(|driven| Shared::new(opened, driven)),

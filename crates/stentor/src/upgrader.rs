@@ -16,11 +16,10 @@ use stentor_proto::handshake::last_response;
 
 use crate::acceptor::Acceptor;
 use crate::connections::Connections;
-use crate::error::{Error, HandshakeFailure};
+use crate::error::{Error, HandshakeFailure, Why};
 use crate::forwarded::Source;
 use crate::http_upgrade::{Arriving, HttpUpgrade, Unanswered, Visit};
 use crate::limits::{Limiter, Limits};
-use crate::observer::Why;
 use crate::opening::Admission;
 use crate::rejection::Rejection;
 use crate::settings::Settings;
@@ -158,6 +157,8 @@ impl Upgrader {
         let Self { settings, limiter } = self;
         let peer_addr = peer_addr(request.extensions());
         let visitor = settings.visitor(peer_addr);
+        visitor.span.accepted();
+        visitor.span.asks_for(request.uri());
         let refuse = |failure: HandshakeFailure, response: Response<Bytes>| {
             let error = Error::from(failure);
             visitor.refusing(response.status(), Why::Error(&error)).end(true);
@@ -179,7 +180,9 @@ impl Upgrader {
         let place = limiter.try_place().ok_or_else(|| reject(settings.busy()))?;
         let handshaking = Some(limiter.handshake().await);
         let mut admission = Admission { place, handshaking };
-        let decision = settings.decide(offer, Source::direct(peer_addr), &mut Some(&mut admission)).await;
+        let mut admitted = Some(&mut admission);
+        let decision = settings.decide(offer, Source::direct(peer_addr), &mut admitted);
+        let decision = visitor.span.run(decision).await;
         let (request, acceptance) = decision.map_err(|denial| reject(denial.rejection))?;
         let accepted = settings.accepted(request, acceptance);
         let (settings, arriving) = (Arc::clone(settings), Mutex::new(arriving));

@@ -28,6 +28,7 @@ use stentor_proto::{CloseFrame, Connection, Message};
 
 use crate::error::Result;
 use crate::timer::Timer;
+use crate::trace::{News, Told};
 use crate::transport::Transport;
 use crate::watch::Watch;
 use inbound::Inbound;
@@ -79,6 +80,8 @@ pub(crate) struct Core {
     pub(crate) killed: bool,
     /// `None` when nobody watches, which costs nothing.
     pub(crate) watch: Option<Box<Watch>>,
+    /// What the log has been told.
+    told: Told,
 }
 
 /// Who takes the turns.
@@ -125,7 +128,20 @@ impl Core {
             farewell: None,
             killed: false,
             watch: None,
+            told: Told::default(),
         }
+    }
+
+    /// Whether there is anything new for the log.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.told.lacks(&self.connection, self.is_gone())
+    }
+
+    /// What is new for the log.
+    pub(crate) fn news(&mut self) -> News {
+        let is_gone = self.is_gone();
+        self.told.update(&self.connection, is_gone)
     }
 
     /// Counts what passes from now on.
