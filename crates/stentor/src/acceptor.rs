@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use crate::handler::{BoxError, HandlerOutput};
 use crate::observer::Observer;
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;
-use crate::settings::{Settings, prepare};
+use crate::settings::Settings;
 use crate::shared::drive;
 use crate::shutdown::Shutdown;
 use crate::socket::WebSocket;
@@ -297,9 +298,13 @@ impl Acceptor {
         match Box::pin(self.settings.open(transport, None, None)).await {
             Ok(None) => {}
             Ok(Some(upgrade)) => {
-                let handler = async |upgrade: Upgrade| accept_for(upgrade, handler).await;
-                let (slot, handler) = prepare(upgrade, handler);
-                self.settings.report_handler(&slot, drive(&slot, handler).await);
+                let (mut upgrade, seat) = upgrade.awaited();
+                let span = upgrade.span();
+                let attending = async {
+                    let handler = pin!(Some(span.run(accept_for(upgrade, handler))));
+                    self.settings.report_handler(drive(seat, handler).await);
+                };
+                Box::pin(attending).await;
             }
             Err(error) => {
                 self.settings.report(None, error.to_string().into());

@@ -1,7 +1,6 @@
 //! Everything that a server does alike for all its connections, whatever it listens on.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,16 +10,14 @@ use stentor_proto::{Config, Versions};
 
 use crate::connections::Connections;
 use crate::forwarded::TrustedProxies;
-use crate::handler::{BoxError, HandlerOutput};
+use crate::handler::BoxError;
 use crate::hooks::{BoxFuture, Hooks};
 use crate::observer::Visitor;
-use crate::shared::{HandlerFailure, Shared, Watchers};
+use crate::shared::{HandlerFailure, Watchers};
 use crate::shutdown::Shutdown;
-use crate::slot::Slot;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
 use crate::trace;
-use crate::upgrade::Upgrade;
 
 /// There is none without the feature.
 #[cfg(not(feature = "tls"))]
@@ -70,21 +67,10 @@ impl Settings {
     }
 
     /// Tells the hook how a handler has ended, unless well.
-    pub(crate) fn report_handler(&self, slot: &Slot<Arc<Shared>>, ended: Result<(), HandlerFailure>) {
-        let shared = slot.get();
-        let span = shared.map(|shared| shared.span.clone()).unwrap_or_default();
-        let error = match ended {
-            Ok(()) => return,
-            Err(HandlerFailure::Error(error)) => {
-                span.handler_failed(&error);
-                error
-            }
-            Err(HandlerFailure::Panic) => {
-                span.handler_panicked();
-                "the handler panicked".into()
-            }
-        };
-        self.report(shared.and_then(|shared| shared.peer_addr), error);
+    pub(crate) fn report_handler(&self, ended: Result<(), HandlerFailure>) {
+        if let Err(HandlerFailure { peer_addr, error }) = ended {
+            self.report(peer_addr, error);
+        }
     }
 
     /// Tells that a hook has panicked, and in whose hands.
@@ -104,24 +90,4 @@ impl Settings {
             hook(peer_addr, error);
         }
     }
-}
-
-/// Where a task will find its connection.
-type Meeting = Arc<Slot<Arc<Shared>>>;
-
-/// The handler of an upgrade, and where its task will find the connection.
-///
-/// The handler is boxed, so that it is held once, however often the futures around it are moved.
-pub(crate) fn prepare<H, F>(
-    mut upgrade: Upgrade,
-    handler: H,
-) -> (Meeting, Pin<Box<impl Future<Output = Result<(), BoxError>> + use<H, F>>>)
-where
-    H: FnOnce(Upgrade) -> F,
-    F: Future<Output: HandlerOutput>,
-{
-    let slot = Arc::new(Slot::new());
-    upgrade.driven_through(&slot);
-    let span = upgrade.span();
-    (slot, Box::pin(span.run(async move { handler(upgrade).await.into_result() })))
 }

@@ -21,7 +21,7 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::error::{Error, HandshakeFailure, Why};
-use crate::handler::BoxError;
+use crate::handler::{BoxError, Panicked};
 use crate::rejection::Rejection;
 use crate::tls_error::TlsError;
 
@@ -152,22 +152,19 @@ impl Span {
         });
     }
 
-    /// The handler has returned an error. Its text is the application's, and goes to `on_error`.
+    /// The handler has panicked, or returned an error. Its text is the application's, and goes to `on_error`.
     pub(crate) fn handler_failed(&self, error: &BoxError) {
         let ours = error.downcast_ref().map(|error| display(Discreet(error)));
         self.within(|| {
-            if ours.is_some() {
+            if error.is::<Panicked>() {
+                panicked("handler");
+            } else if ours.is_some() {
                 // Most often the peer has left, which is told when the connection is closed.
                 debug!(target: "stentor", reason = ours, "the handler failed");
             } else {
                 warn!(target: "stentor", "the handler failed");
             }
         });
-    }
-
-    /// The handler has panicked.
-    pub(crate) fn handler_panicked(&self) {
-        self.within(|| panicked("handler"));
     }
 }
 

@@ -51,8 +51,6 @@ impl Span {
     pub(crate) fn tell(&self, _: &News) {}
 
     pub(crate) fn handler_failed(&self, _: &BoxError) {}
-
-    pub(crate) fn handler_panicked(&self) {}
 }
 
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ use crate::error::{HandshakeFailure, Result, Why};
 use crate::handshake;
 use crate::observer::{Arrival, Visitor};
 use crate::request::{UpgradeRequest, context_of};
-use crate::shared::{Opened, Shared, Watchers};
+use crate::shared::{Opened, Seat, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
@@ -108,9 +108,11 @@ impl Upgrade {
         self.inner.client.get_mut().unwrap_or_else(PoisonError::into_inner).1.span.clone()
     }
 
-    /// The connection, once accepted, is driven by a task that looks for it in `slot`.
-    pub(crate) fn driven_through(&mut self, slot: &Arc<Slot<Arc<Shared>>>) {
-        self.inner.slot = Some(Arc::clone(slot));
+    /// The connection, once accepted, is driven by the task that has this seat.
+    pub(crate) fn awaited(mut self) -> (Self, Seat) {
+        let slot = Arc::new(Slot::new());
+        self.inner.slot = Some(Arc::clone(&slot));
+        (self, Seat::Awaiting(slot))
     }
 
     /// The handshake as the client sent it: request, subprotocols, extensions, origin.
@@ -229,7 +231,10 @@ fn open(inner: Box<Inner>) -> Result<WebSocket> {
     let Inner { accepted, client, inbound, slot } = *inner;
     let made = accepted.make(|offer, acceptance, config| offer.accept(acceptance, config, now()))?;
     let (transport, visitor) = take(client);
-    Ok(WebSocket::new(made.open(transport, inbound, visitor.arrived(), slot.as_deref())))
+    Ok(WebSocket::new(made.open(transport, inbound, visitor.arrived(), |opened| match slot {
+        Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
+        None => Shared::new(opened, false),
+    })))
 }
 
 impl Accepted {
@@ -261,13 +266,13 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Opens it, for the task of `slot` to drive it, or for its calls.
+    /// Opens it: `open` knows who is to drive it.
     pub(crate) fn open(
         self,
         transport: Transport,
         inbound: BytesMut,
         arrival: Arrival,
-        slot: Option<&Slot<Arc<Shared>>>,
+        open: impl FnOnce(Opened) -> Arc<Shared>,
     ) -> Arc<Shared> {
         let opened = Opened {
             connection: self.connection,
@@ -280,10 +285,7 @@ impl Made {
             watchers: self.watchers,
             arrival,
         };
-        let shared = match slot {
-            Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
-            None => Shared::new(opened, false),
-        };
+        let shared = open(opened);
         self.shutdown.late_comer(&shared);
         shared
     }

@@ -17,15 +17,15 @@ mod inbound;
 mod reading;
 mod writing;
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use stentor_proto::{CloseFrame, Connection, Message};
+use stentor_proto::{CloseFrame, Connection};
 
+use crate::buffers::Queue;
 use crate::error::Result;
 use crate::timer::Timer;
 use crate::trace::{News, Told};
@@ -52,7 +52,7 @@ pub(crate) struct Core {
     /// The time at the beginning of the last turn.
     now: Instant,
     /// Messages taken ahead of a reader, and what they count for.
-    ahead: VecDeque<Message>,
+    ahead: Queue,
     ahead_size: usize,
     /// The transport has ended.
     eof: bool,
@@ -78,6 +78,8 @@ pub(crate) struct Core {
     farewell: Option<Arc<CloseFrame>>,
     /// The task is to end, whatever the handler does.
     pub(crate) killed: bool,
+    /// A stream has yielded why the connection failed, and ends.
+    pub(crate) failure_yielded: bool,
     /// `None` when nobody watches, which costs nothing.
     pub(crate) watch: Option<Box<Watch>>,
     /// What the log has been told.
@@ -111,7 +113,7 @@ impl Core {
             transport,
             inbound: Inbound::new(inbound),
             now: now(),
-            ahead: VecDeque::new(),
+            ahead: Queue::default(),
             ahead_size: 0,
             eof: false,
             pong_first: false,
@@ -127,6 +129,7 @@ impl Core {
             discarding: false,
             farewell: None,
             killed: false,
+            failure_yielded: false,
             watch: None,
             told: Told::default(),
         }
