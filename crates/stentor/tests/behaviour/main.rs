@@ -20,6 +20,7 @@ mod limits;
 mod listeners;
 mod observers;
 mod origin;
+mod panics;
 mod ping;
 mod rates;
 mod raw_peers;
