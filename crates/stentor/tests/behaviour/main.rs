@@ -25,6 +25,9 @@ mod ping;
 mod rates;
 mod raw_peers;
 mod recv;
+mod redirects;
+#[cfg(feature = "csrf")]
+mod rights;
 mod send;
 mod shutdown;
 mod split;

@@ -12,6 +12,7 @@ mod mixups;
 mod reload;
 mod slow;
 mod trust;
+mod versions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
