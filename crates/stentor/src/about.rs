@@ -2,19 +2,24 @@
 
 use std::net::IpAddr;
 
-use http::{Extensions, Uri};
+use http::{Extensions, Response, Uri};
 
 use crate::forwarded::Source;
 
 /// What few connections have, in one box.
 #[derive(Debug, Default)]
 pub(crate) struct About {
-    /// What the authorize hook has returned.
+    /// What the authorize hook has returned; on a client, the server's [`Answer`].
     pub(crate) context: Extensions,
     pub(crate) uri: Option<Uri>,
     /// The client's address, when it is not the peer's.
     pub(crate) forwarded: Option<IpAddr>,
 }
+
+/// The response that accepted a client. It lies where servers keep their context, so that their
+/// connections have no room for it, and its type is nobody else's, so that it is not taken for one.
+#[derive(Clone, Debug)]
+struct Answer(Response<()>);
 
 impl About {
     /// `None` when there is nothing to be kept.
@@ -24,5 +29,17 @@ impl About {
         let forwarded = source.client.filter(|_| source.is_forwarded());
         let empty = context.is_empty() && uri.is_none() && forwarded.is_none();
         (!empty).then(|| Box::new(Self { context, uri, forwarded }))
+    }
+
+    /// Of a client that was accepted by this response.
+    pub(crate) fn accepted_by(response: Response<()>) -> Self {
+        let mut about = Self::default();
+        about.context.insert(Answer(response));
+        about
+    }
+
+    /// The response that accepted the client.
+    pub(crate) fn response(&self) -> Option<&Response<()>> {
+        self.context.get().map(|Answer(response)| response)
     }
 }

@@ -12,6 +12,7 @@ use stentor_proto::{Config, Connection, Phase, Version};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::about::About;
 use crate::driver::now;
 use crate::entropy::OsEntropy;
 use crate::error::{Error, HandshakeFailure, Result};
@@ -272,7 +273,7 @@ impl Client {
             transport,
             inbound,
             subprotocol: subprotocol.and_then(|name| name.to_str().ok()).map(Into::into),
-            about: None,
+            about: Some(Box::new(About::accepted_by(response))),
             registry: None,
             watchers: self.watchers.clone(),
         };
