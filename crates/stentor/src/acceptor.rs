@@ -258,7 +258,7 @@ impl Acceptor {
     }
 
     /// Sets the hook that is told why a handshake or a handler failed, and whose. By default
-    /// nobody is.
+    /// nobody is. One that panics disturbs nobody.
     #[must_use]
     pub fn on_error(mut self, hook: impl Fn(Option<SocketAddr>, BoxError) + Send + Sync + 'static) -> Self {
         self.settings.on_error = Some(Arc::new(hook));

@@ -291,13 +291,12 @@ impl Client {
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(Error::Timeout(Phase::Handshake)),
         };
-        let subprotocol = response.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL);
         let opened = Opened {
             connection,
             peer_addr: transport.peer_addr(),
             transport,
             inbound,
-            about: About::of_client(subprotocol.and_then(|name| name.to_str().ok())),
+            about: Some(About::accepted_by(response)),
             registry: None,
             watchers: self.watchers.clone(),
             arrival: Arrival { span: arriving.span, took: Some(now() - arriving.began) },
