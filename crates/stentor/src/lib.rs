@@ -89,6 +89,8 @@ mod id;
 mod intake;
 mod limits;
 mod listener;
+#[cfg(feature = "metrics")]
+mod metrics_observer;
 mod observer;
 mod opening;
 mod proxy_protocol;
@@ -138,6 +140,8 @@ pub use http_upgrade::HttpUpgrade;
 pub use id::ConnectionId;
 pub use limits::Limits;
 pub use listener::Listener;
+#[cfg(feature = "metrics")]
+pub use metrics_observer::MetricsObserver;
 pub use observer::{Observed, Observer, Refused};
 pub use rejection::Rejection;
 pub use request::UpgradeRequest;
