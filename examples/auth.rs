@@ -158,6 +158,6 @@ fn random() -> Result<[u8; 32], getrandom::Error> {
 fn same(a: &str, b: &str) -> bool {
     let Ok(key) = random() else { return false };
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(&key) else { return false };
-    let theirs = mac.clone().chain_update(b).finalize().into_bytes();
-    mac.chain_update(a).verify(&theirs).is_ok()
+    // This `==` looks at every byte, wherever the first difference is.
+    mac.clone().chain_update(a).finalize() == mac.chain_update(b).finalize()
 }

@@ -16,6 +16,7 @@ mod outcome;
 mod peer;
 mod process;
 mod proxies;
+mod service;
 mod steps;
 mod tools;
 mod workspace;

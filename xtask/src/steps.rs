@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, counts, curl, interop, metrics, openssl, proxies, zlib};
+use crate::{autobahn, browser, cargo, counts, curl, interop, metrics, openssl, proxies, service, zlib};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,7 @@ pub(crate) const STEPS: &[Step] = &[
         run: openssl::run,
     },
     Step { name: "interop-curl", about: "what our server's hooks refuse, as curl sees it", run: curl::run },
+    Step { name: "service", about: "the example `service` as systemd would run it", run: service::run },
     Step { name: "proxies-nginx", about: "nginx between our client and our server", run: proxies::nginx },
     Step { name: "proxies-apache", about: "Apache between our client and our server", run: proxies::apache },
     Step {

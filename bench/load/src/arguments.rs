@@ -25,6 +25,8 @@ pub(crate) struct Arguments {
     /// Messages a second, over all connections.
     pub(crate) rate: f64,
     pub(crate) count: usize,
+    /// Connections that never read, beside the others; that there are none is a comparison.
+    pub(crate) slow_readers: Option<usize>,
 }
 
 impl Arguments {
@@ -42,6 +44,7 @@ impl Arguments {
             messages: u64::MAX,
             rate: 10_000.0,
             count: 1000,
+            slow_readers: None,
         };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
@@ -59,6 +62,7 @@ impl Arguments {
                 Long("messages") => all.messages = parser.value()?.parse()?,
                 Long("rate") => all.rate = parser.value()?.parse()?,
                 Long("count") => all.count = parser.value()?.parse()?,
+                Long("slow-readers") => all.slow_readers = Some(parser.value()?.parse()?),
                 Long("help") => all.command = String::from("help"),
                 _ => return Err(argument.unexpected().into()),
             }

@@ -29,13 +29,18 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A client's opening handshake (RFC 6455 §4.1).
 pub(crate) fn request(arguments: &Arguments) -> Vec<u8> {
+    request_for("/", arguments)
+}
+
+/// The same for another path.
+pub(crate) fn request_for(path: &str, arguments: &Arguments) -> Vec<u8> {
     let extension = match arguments.deflate.as_deref() {
         None => String::new(),
         Some("") => String::from("Sec-WebSocket-Extensions: permessage-deflate\r\n"),
         Some(parameters) => format!("Sec-WebSocket-Extensions: permessage-deflate; {parameters}\r\n"),
     };
     format!(
-        "GET / HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{extension}\r\n",
         arguments.server
     )
@@ -141,7 +146,8 @@ fn is_not_yet(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }
 
-fn check(response: &[u8], arguments: &Arguments) -> Result {
+/// Whether this answer accepts.
+pub(crate) fn check(response: &[u8], arguments: &Arguments) -> Result {
     let head = String::from_utf8_lossy(response);
     if !(head.starts_with("HTTP/1.1 101 ") && head.contains(ACCEPT)) {
         return Err(format!("not upgraded: {head}").into());

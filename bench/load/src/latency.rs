@@ -12,6 +12,7 @@ use rustix::time::{
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::engine::Engine;
+use crate::slow::SlowReaders;
 
 /// How much of the time goes to warming up, before anything is counted.
 const WARM_UP: f64 = 0.15;
@@ -22,6 +23,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let mut engine = Engine::open(arguments)?;
     engine.verify(arguments)?;
+    let slow_readers = SlowReaders::open(arguments)?;
 
     // The poll waits in milliseconds; a timer that ticks with every message wakes it in time.
     let interval = Duration::from_secs_f64(1.0 / arguments.rate);
@@ -66,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             return Err(format!("{missing} echoes did not come").into());
         }
     }
+    slow_readers.check()?;
     times.sort_unstable();
     let percentile = |permille: usize| times[(times.len() - 1) * permille / 1000];
     Ok(format!(

@@ -3,7 +3,7 @@
 //!
 //! [`wire`] makes what is sent and counts what comes back, [`connect`] opens connections, [`engine`]
 //! keeps messages in flight; [`echo`], [`latency`], [`handshakes`] and [`idle`] are the four
-//! measurements; [`process`] reads what the operating system knows of the server. Every command
+//! measurements; [`slow`] opens connections that disturb; [`process`] reads what the operating system knows of the server. Every command
 //! ends with one line of JSON.
 
 mod arguments;
@@ -16,6 +16,7 @@ mod idle;
 mod latency;
 mod poll;
 mod process;
+mod slow;
 mod wire;
 
 use std::error::Error;
@@ -36,6 +37,7 @@ load idle … --connections N                                  resident bytes pe
   --payload BYTES     of each message (16)
   --kind KIND         binary, text (ASCII) or wide (text of two to four bytes a character)
   --deflate OFFER     offers the extension with these parameters and sends compressed frames
+  --slow-readers N    latency beside so many that never read, of a server that sends them its news
   --messages N        ends earlier, after so many messages
 ";
 

@@ -204,7 +204,7 @@ impl Acceptor {
         self
     }
 
-    /// Keeps the target of each request for [`WebSocket::uri`]: 120 bytes and its length for each
+    /// Keeps the target of each request for [`WebSocket::uri`]: 136 bytes and its length for each
     /// connection. By default it is forgotten with the rest of the request.
     #[must_use]
     pub fn keep_uri(mut self) -> Self {
@@ -258,7 +258,7 @@ impl Acceptor {
     }
 
     /// Sets the hook that is told why a handshake or a handler failed, and whose. By default
-    /// nobody is.
+    /// nobody is. One that panics disturbs nobody.
     #[must_use]
     pub fn on_error(mut self, hook: impl Fn(Option<SocketAddr>, BoxError) + Send + Sync + 'static) -> Self {
         self.settings.on_error = Some(Arc::new(hook));

@@ -12,6 +12,7 @@ use stentor_proto::{Config, Connection, Phase, Version};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::about::About;
 use crate::driver::now;
 use crate::entropy::OsEntropy;
 use crate::error::{Error, HandshakeFailure, Result};
@@ -290,14 +291,12 @@ impl Client {
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(Error::Timeout(Phase::Handshake)),
         };
-        let subprotocol = response.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL);
         let opened = Opened {
             connection,
             peer_addr: transport.peer_addr(),
             transport,
             inbound,
-            subprotocol: subprotocol.and_then(|name| name.to_str().ok()).map(Into::into),
-            about: None,
+            about: Some(About::accepted_by(response)),
             registry: None,
             watchers: self.watchers.clone(),
             arrival: Arrival { span: arriving.span, took: Some(now() - arriving.began) },

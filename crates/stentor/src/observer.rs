@@ -321,7 +321,7 @@ impl Drop for Refusing<'_> {
 
 /// Everybody who watches, shared by the connections.
 #[derive(Clone, Default)]
-pub(crate) struct Observers(Option<Arc<[Arc<dyn Observer>]>>);
+pub(crate) struct Observers(Option<Arc<Vec<Arc<dyn Observer>>>>);
 
 impl Observers {
     pub(crate) fn add(&mut self, observer: impl Observer) {

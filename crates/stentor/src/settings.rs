@@ -1,6 +1,7 @@
 //! Everything that a server does alike for all its connections, whatever it listens on.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -87,7 +88,9 @@ impl Settings {
     /// Tells the hook what went wrong, and with whom.
     pub(crate) fn report(&self, peer_addr: Option<SocketAddr>, error: BoxError) {
         if let Some(hook) = &self.on_error {
-            hook(peer_addr, error);
+            // It is called in the middle of things, where connections are accepted, too. What it keeps is its
+            // own, and the next call finds it as this one has left it.
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(peer_addr, error)));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
-use http::Uri;
+use http::{Response, Uri};
 use stentor_proto::{
     CloseCode, CloseFrame, Closed, Compress, Connection, DeflateParams, Message, Prepared, State,
 };
@@ -90,7 +90,6 @@ impl WebSocket {
             transport,
             inbound: received,
             peer_addr: None,
-            subprotocol: None,
             about: None,
             registry: None,
             watchers: Watchers::default(),
@@ -265,7 +264,7 @@ impl WebSocket {
     /// The subprotocol that was agreed on, if any.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.shared().subprotocol.as_deref()
+        self.shared().subprotocol()
     }
 
     /// The terms on which messages are compressed, if that was agreed on (RFC 7692 §7.1).
@@ -338,6 +337,26 @@ impl WebSocket {
     #[must_use]
     pub fn uri(&self) -> Option<&Uri> {
         self.shared().about.as_ref()?.uri.as_ref()
+    }
+
+    /// On a client, the response by which the server has accepted: status 101, and its headers
+    /// (RFC 6455 §4.2.2). `None` on a server.
+    ///
+    /// ```no_run
+    /// use stentor::http::header::SET_COOKIE;
+    ///
+    /// # async fn example() -> stentor::Result<()> {
+    /// let socket = stentor::connect("ws://127.0.0.1:9001").await?;
+    /// let cookies = socket.response().into_iter().flat_map(|response| response.headers().get_all(SET_COOKIE));
+    /// for cookie in cookies {
+    ///     println!("{}", cookie.to_str().unwrap_or("not text"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn response(&self) -> Option<&Response<()>> {
+        self.shared().about.as_ref()?.response()
     }
 
     /// What has passed over the connection, where that is [counted](crate::Server::count_traffic).

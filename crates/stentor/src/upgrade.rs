@@ -246,11 +246,11 @@ impl Accepted {
         let Self { request, acceptance, terms } = self;
         let Terms { config, keep_uri, watchers, connections, shutdown } = terms;
         let (offer, source, context) = request.into_parts();
-        let about = About::new(context, keep_uri.then(|| offer.request().uri()), source);
+        let uri = keep_uri.then(|| offer.request().uri().clone());
         let connection = make(offer, &acceptance, config).map_err(HandshakeFailure::Accept)?;
-        let subprotocol = acceptance.subprotocol.map(String::into_boxed_str);
+        let about = About::new(context, uri.as_ref(), acceptance.subprotocol, source);
         let peer_addr = source.peer;
-        Ok(Made { connection, peer_addr, subprotocol, about, watchers, connections, shutdown })
+        Ok(Made { connection, peer_addr, about, watchers, connections, shutdown })
     }
 }
 
@@ -258,7 +258,6 @@ impl Accepted {
 pub(crate) struct Made {
     connection: Connection,
     peer_addr: Option<SocketAddr>,
-    subprotocol: Option<Box<str>>,
     about: Option<Box<About>>,
     watchers: Watchers,
     connections: Connections,
@@ -279,7 +278,6 @@ impl Made {
             transport,
             inbound,
             peer_addr: self.peer_addr,
-            subprotocol: self.subprotocol,
             about: self.about,
             registry: Some(Arc::clone(self.connections.registry())),
             watchers: self.watchers,

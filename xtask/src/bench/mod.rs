@@ -13,6 +13,7 @@ mod results;
 mod rounds;
 mod sections;
 mod servers;
+mod slow_readers;
 mod statistics;
 mod sweeps;
 mod table;

@@ -9,7 +9,7 @@ use super::rounds::{Bench, Cost, Plan};
 use super::servers::{Group, IDEAL, OURS, REFERENCE, Server};
 use super::statistics::Summary;
 use super::table::Table;
-use super::{calls, sweeps};
+use super::{calls, slow_readers, sweeps};
 use crate::outcome::Result;
 
 /// A part of the report.
@@ -73,6 +73,14 @@ pub(crate) const SECTIONS: &[Section] = &[
         about: "125 B text on 50 connections, 20,000 messages a second in all. A message's time counts from the \
                 moment it was due. Medians over the rounds of each round's percentiles.",
         measure: latency,
+    },
+    Section {
+        id: "slow-readers",
+        title: "Round-trip times beside connections that never read",
+        about: "Round-trip times as above, of a server that broadcasts 8 KiB to its slow readers 200 times a second, under \
+                each policy for them: without any, and beside some whose buffers are all full. Medians over the \
+                rounds, and lower quartiles, which other programs of the machine disturb less.",
+        measure: slow_readers::measure,
     },
     Section {
         id: "handshakes",
@@ -302,7 +310,7 @@ fn takeover(bench: &Bench, plan: &Plan) -> Result<Outcome> {
 }
 
 /// Messages a second, over all connections, for the round-trip times.
-const RATE: u32 = 20_000;
+pub(crate) const RATE: u32 = 20_000;
 
 fn latency(bench: &Bench, plan: &Plan) -> Result<Outcome> {
     let mut arguments = load::shape(&case(125, Kind::Text, 50, 1, None));

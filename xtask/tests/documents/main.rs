@@ -112,7 +112,7 @@ fn what_is_shown_of_a_file_stands_in_that_file() {
         assert!(read(name).contains(block), "not in {name}:\n{block}");
         shown += 1;
     }
-    assert_eq!(shown, 4, "nginx, Apache and two parts for HAProxy");
+    assert_eq!(shown, 7, "two units and a file for the kernel, nginx, Apache and two parts for HAProxy");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Echo server on Stentor: the loop of its README, its default configuration, keepalive on. With
 //! permessage-deflate it compresses as is its default, or, as variant `common`, at the level and with the
-//! window that other libraries have by default.
+//! window that other libraries have by default. As a variant named by what becomes of messages for slow
+//! readers, it broadcasts news to those who have asked for them, besides.
+
+mod news;
 
 use std::io;
 
@@ -26,8 +29,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             _ => Deflate::default(),
         });
     }
+    let policy = options.variant.as_deref().and_then(news::policy);
     run(async |listener| {
-        Server::from_listener(listener).config(config).serve(echo).await.map_err(io::Error::other)
+        let server = match policy {
+            None => Server::from_listener(listener).config(config),
+            Some(slow_reader) => news::server(listener, Config { slow_reader, ..config })?,
+        };
+        server.serve(echo).await.map_err(io::Error::other)
     })?;
     Ok(())
 }

@@ -24,6 +24,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use stentor_proto::{CloseFrame, Connection};
+use tokio::runtime::Handle;
 
 use crate::buffers::Queue;
 use crate::error::Result;
@@ -66,12 +67,13 @@ pub(crate) struct Core {
     timer: Timer,
     reader: Reader,
     /// Those who wait for room, for everything to be written, for a Pong or for the end.
-    waiters: Vec<Waker>,
+    #[allow(clippy::box_collection)] // Few connections ever have one.
+    waiters: Option<Box<Vec<Waker>>>,
     /// How many Pings of ours were answered.
-    pub(crate) pongs: u64,
+    pub(crate) pongs: u32,
     driver: Driver,
     /// How many [`WebSocket`](crate::WebSocket)s, senders and receivers there are.
-    pub(crate) handles: usize,
+    pub(crate) handles: u32,
     /// Nobody will read any more, so messages are dropped.
     pub(crate) discarding: bool,
     /// What to close with as soon as the reader waits and nothing is there for it.
@@ -89,10 +91,16 @@ pub(crate) struct Core {
 /// Who takes the turns.
 #[derive(Debug)]
 enum Driver {
-    /// Whoever calls.
-    Caller,
+    /// Whoever calls. The closing is finished in this runtime when nobody does any more.
+    Caller(Option<Handle>),
     /// A task. `in_turn` while it polls the handler, after which it takes a turn anyway.
     Task { waker: Option<Waker>, in_turn: bool },
+}
+
+impl Driver {
+    fn of_task() -> Self {
+        Self::Task { waker: None, in_turn: false }
+    }
 }
 
 /// Who waits for a message.
@@ -107,7 +115,7 @@ enum Reader {
 
 impl Core {
     pub(crate) fn new(connection: Connection, transport: Transport, inbound: BytesMut, driven: bool) -> Self {
-        let driver = if driven { Driver::Task { waker: None, in_turn: false } } else { Driver::Caller };
+        let driver = if driven { Driver::of_task() } else { Driver::Caller(Handle::try_current().ok()) };
         Self {
             connection,
             transport,
@@ -122,7 +130,7 @@ impl Core {
             transport_error: None,
             timer: Timer::default(),
             reader: Reader::Nobody,
-            waiters: Vec::new(),
+            waiters: None,
             pongs: 0,
             driver,
             handles: 1,
@@ -157,13 +165,17 @@ impl Core {
         matches!(self.driver, Driver::Task { .. })
     }
 
-    /// From now on a task takes the turns. Says whether one did before.
-    pub(crate) fn hand_over(&mut self) -> bool {
-        let was_driven = self.is_driven();
-        if !was_driven {
-            self.driver = Driver::Task { waker: None, in_turn: false };
+    /// From now on a task takes the turns: one that has to be started in the runtime it gives, unless
+    /// one does already or there is none to start it in.
+    pub(crate) fn hand_over(&mut self) -> Option<Handle> {
+        match &mut self.driver {
+            Driver::Task { .. } => None,
+            Driver::Caller(runtime) => {
+                let runtime = runtime.take();
+                self.driver = Driver::of_task();
+                runtime
+            }
         }
-        was_driven
     }
 
     /// The task is about to poll the handler and will take a turn afterwards.
@@ -230,8 +242,9 @@ impl Core {
     }
 
     fn wait_for_change(&mut self, cx: &Context<'_>) {
-        if !self.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
-            self.waiters.push(cx.waker().clone());
+        let waiters = self.waiters.get_or_insert_default();
+        if !waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
         }
     }
 
@@ -314,7 +327,7 @@ impl Core {
     }
 
     fn wake_waiters(&mut self) {
-        for waiter in self.waiters.drain(..) {
+        for waiter in self.waiters.take().into_iter().flat_map(|waiters| *waiters) {
             waiter.wake();
         }
     }

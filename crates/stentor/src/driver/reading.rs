@@ -104,7 +104,7 @@ impl Core {
             // The Pong leaves before the next Ping is looked at, lest that replace it.
             Event::Ping(_) => self.pong_first = true,
             Event::Pong(pong) => {
-                self.pongs += u64::from(pong.round_trip.is_some());
+                self.pongs = self.pongs.wrapping_add(pong.round_trip.is_some().into());
                 self.wake_waiters();
             }
             _ => self.wake_if_over(),

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use stentor_proto::{CloseCode, CloseFrame, Compress, Connection, Failure, Message, Misuse, Prepared};
-use tokio::runtime::Handle;
 
 use crate::about::About;
 use crate::driver::{Core, now};
@@ -29,15 +28,12 @@ pub(crate) use task::{HandlerFailure, Life, Seat, drive};
 pub(crate) struct Shared {
     core: Mutex<Core>,
     pub(crate) peer_addr: Option<SocketAddr>,
-    pub(crate) subprotocol: Option<Box<str>>,
     pub(crate) id: ConnectionId,
     pub(crate) about: Option<Box<About>>,
     /// Where the connection is listed as long as anything is left of it.
     registry: Option<Arc<Registry<Shared>>>,
     observers: Observers,
     pub(crate) span: Span,
-    /// Where a self-driven connection finishes its closing when it is dropped.
-    runtime: Option<Handle>,
 }
 
 /// What is known of a connection when its opening handshake is done.
@@ -47,7 +43,6 @@ pub(crate) struct Opened {
     /// What arrived behind the handshake.
     pub(crate) inbound: BytesMut,
     pub(crate) peer_addr: Option<SocketAddr>,
-    pub(crate) subprotocol: Option<Box<str>>,
     pub(crate) about: Option<Box<About>>,
     pub(crate) registry: Option<Arc<Registry<Shared>>>,
     pub(crate) watchers: Watchers,
@@ -73,13 +68,11 @@ impl Shared {
         let shared = Arc::new(Self {
             core: Mutex::new(core),
             peer_addr: opened.peer_addr,
-            subprotocol: opened.subprotocol,
             id: ConnectionId::next(),
             about: opened.about,
             registry: opened.registry,
             observers,
             span: opened.arrival.span,
-            runtime: if driven { None } else { Handle::try_current().ok() },
         });
         if let Some(registry) = &shared.registry {
             registry.insert(shared.id, Arc::downgrade(&shared));
@@ -88,6 +81,11 @@ impl Shared {
         let observed = Observed::opened(&*shared, opened.arrival.took);
         shared.span.within(|| shared.observers.opened(&observed));
         shared
+    }
+
+    /// The subprotocol that was agreed on, if any.
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        self.about.as_ref()?.subprotocol.as_deref()
     }
 
     /// The client's address: the peer's, or the one that a trusted proxy has told.
@@ -257,7 +255,7 @@ impl Shared {
         std::future::poll_fn(|cx| {
             self.with(|core| {
                 core.poll_change(cx, |core| {
-                    if core.pongs > answered {
+                    if core.pongs != answered {
                         return Ok(core.connection.round_trip());
                     }
                     core.check_open().map(|()| None)
@@ -298,8 +296,8 @@ impl Shared {
 
     /// Has a task drive the connection, if none does.
     pub(crate) fn hand_over(self: &Arc<Self>) {
-        let was_driven = self.with(|core| core.is_gone() || core.hand_over());
-        if let (false, Some(runtime)) = (was_driven, &self.runtime) {
+        let runtime = self.with(|core| if core.is_gone() { None } else { core.hand_over() });
+        if let Some(runtime) = runtime {
             let seat = Seat::Found(Arc::clone(self));
             runtime.spawn(async { drive(seat, pin!(Some(std::future::ready(Ok(()))))).await });
         }
@@ -368,7 +366,7 @@ impl Subject for Shared {
     }
 
     fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.subprotocol()
     }
 
     fn traffic(&self) -> Traffic {

@@ -23,6 +23,7 @@ on_every_host![
     nothing_is_delivered_before_the_hook_has_agreed,
     a_hook_that_panics_is_answered_500_and_disturbs_nobody,
     the_response_may_be_edited_by_what_authorize_has_found_out,
+    our_client_sees_the_headers_of_the_response_and_a_server_has_none,
     a_choice_that_was_not_offered_is_answered_500,
     without_a_common_subprotocol_the_server_refuses_if_it_was_told_to,
     the_target_is_kept_only_when_that_was_asked_for,
@@ -284,6 +285,32 @@ async fn the_response_may_be_edited_by_what_authorize_has_found_out(host: Host) 
     ] {
         assert!(head.contains(line), "no {line:?} in {head}");
     }
+}
+
+async fn our_client_sees_the_headers_of_the_response_and_a_server_has_none(host: Host) {
+    let acceptor = Acceptor::new().edit_response(|_, response: &mut Acceptance| {
+        for cookie in ["name=ann; HttpOnly", "seen=1"] {
+            response.headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+    });
+    let handler = async |mut socket: WebSocket| {
+        let seen = socket.response().is_some();
+        socket.send(format!("a server has a response: {seen}")).await?;
+        echo(socket).await
+    };
+    let addr = host.serve(acceptor, handler).await;
+    let mut client = stentor::connect(format!("ws://{addr}/")).await.unwrap();
+    let response = client.response().expect("the server has answered");
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    let cookies: Vec<_> = response.headers().get_all(SET_COOKIE).iter().collect();
+    assert_eq!(cookies, ["name=ann; HttpOnly", "seen=1"]);
+    assert!(response.headers().contains_key("sec-websocket-accept"));
+    // They stay as long as the connection.
+    assert_eq!(soon(client.recv()).await.unwrap(), Some("a server has a response: false".into()));
+    soon(client.close(1000.into(), "")).await.unwrap();
+    assert_eq!(client.response().unwrap().headers().get_all(SET_COOKIE).iter().count(), 2);
+    let words = format!("{client:?}");
+    assert!(!words.contains("ann"), "{words}");
 }
 
 async fn a_choice_that_was_not_offered_is_answered_500(host: Host) {

@@ -1,6 +1,6 @@
 //! What `MetricsObserver` counts: what was on the wire, by names and labels that are known beforehand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use stentor::http::StatusCode;

@@ -7,6 +7,7 @@ mod support;
 mod idle;
 mod kept_message;
 mod lengths;
+mod over_tcp;
 mod per_connection;
 mod slow_peer;
 mod slow_reader;

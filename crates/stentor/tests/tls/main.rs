@@ -14,6 +14,7 @@ mod slow;
 #[cfg(feature = "tracing")]
 mod traced;
 mod trust;
+mod versions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -84,6 +84,11 @@ async fn a_self_signed_certificate_is_trusted_once_it_is_a_root() {
         rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     let identity = stentor::tls::Identity::pem(certificate.pem(), key.serialize_pem());
     let addr = serve(server().await.tls(ServerTls::builder(identity).build().unwrap()), echo);
+    for client in [Client::new(), client(&Authority::new())] {
+        let error = refused(&client, addr).await;
+        let unknown = CertificateFault::UnknownIssuer;
+        assert!(matches!(error, TlsError::Certificate { fault, .. } if fault == unknown), "{error:?}");
+    }
     let tls = ClientTls::builder().roots(stentor::tls::Roots::pem(certificate.pem())).build().unwrap();
     soon(Client::new().tls(tls).connect(uri(addr))).await.unwrap();
 }
