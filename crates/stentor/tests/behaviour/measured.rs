@@ -1,6 +1,6 @@
 //! What `MetricsObserver` counts: what was on the wire, by names and labels that are known beforehand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use stentor::http::StatusCode;
@@ -256,4 +256,27 @@ async fn nothing_that_a_peer_sends_makes_a_metric() {
     assert_eq!(readings.counter("stentor_connections_closed_total{code=other,by=peer}"), 3);
     assert_eq!(readings.keys(), before);
     assert!(before.len() < 100, "{} of them", before.len());
+}
+
+/// The table in the chapter on observability: a row for each metric, and no other.
+#[test]
+fn the_chapter_lists_the_metrics_as_they_are() {
+    let (readings, _) = Readings::recording(MetricsObserver::new);
+    let chapter =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/observability.md"));
+    let chapter = chapter.unwrap();
+    let mut labels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for key in readings.keys() {
+        let (name, values) = key.split_once('{').unwrap_or((&key, ""));
+        let names = values.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
+        labels.entry(name.to_owned()).or_default().extend(names.map(|(name, _)| format!("`{name}`")));
+    }
+    let described = readings.described();
+    for (name, kind, unit) in &described {
+        let labels = labels[name].iter().cloned().collect::<Vec<_>>().join(", ");
+        let row = format!("| `{name}` | {kind} | {unit} | {labels} |").replace("|  |", "| |");
+        assert!(chapter.contains(&row), "no row {row}");
+    }
+    assert_eq!(chapter.matches("\n| `stentor_").count(), described.len());
+    assert_eq!(labels.len(), described.len(), "every metric is described");
 }
