@@ -10,6 +10,7 @@ mod cargo;
 mod counts;
 mod curl;
 mod interop;
+mod metrics;
 mod openssl;
 mod outcome;
 mod peer;

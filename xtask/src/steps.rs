@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::autobahn::Role;
 use crate::outcome::{Result, Stop};
-use crate::{autobahn, browser, cargo, counts, curl, interop, openssl, proxies, service, zlib};
+use crate::{autobahn, browser, cargo, counts, curl, interop, metrics, openssl, proxies, service, zlib};
 
 /// One check.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,11 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "advisories", about: "no known vulnerability in a dependency", run: cargo::advisories },
     Step { name: "zlib", about: "compressed messages to and from zlib, at random", run: zlib::run },
+    Step {
+        name: "metrics",
+        about: "the page of the example `metrics` counts what was on the wire",
+        run: metrics::run,
+    },
     Step {
         name: "counts",
         about: "instructions per message on the hot paths, at most 3 % more than on record",

@@ -56,6 +56,12 @@
 //! feature `axum` adds an extractor for axum 0.8, `hyper` a function and a service for hyper 1, and `tower`
 //! makes that service one of tower. See the modules of those names.
 //!
+//! # Logs and metrics
+//!
+//! An [`Observer`] is told of handshakes, connections and what passes over them. The feature `tracing` adds a
+//! span for each connection and events, in which there is no secret; `metrics` adds `MetricsObserver`, for the
+//! facade of that name.
+//!
 //! # Memory
 //!
 //! A connection holds a read or write buffer only while there is something in it: the buffers of a
@@ -89,6 +95,8 @@ mod id;
 mod intake;
 mod limits;
 mod listener;
+#[cfg(feature = "metrics")]
+mod metrics_observer;
 mod observer;
 mod opening;
 mod proxy_protocol;
@@ -138,6 +146,8 @@ pub use http_upgrade::HttpUpgrade;
 pub use id::ConnectionId;
 pub use limits::Limits;
 pub use listener::Listener;
+#[cfg(feature = "metrics")]
+pub use metrics_observer::MetricsObserver;
 pub use observer::{Observed, Observer, Refused};
 pub use rejection::Rejection;
 pub use request::UpgradeRequest;
@@ -160,6 +170,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/compression.md")]
 struct Compression;
+
+/// And those in the chapter on observability, which shows the features of that kind.
+#[cfg(all(doctest, feature = "metrics", feature = "tracing"))]
+#[doc = include_str!("../../../docs/observability.md")]
+struct Observability;
 
 /// And those in the chapter on running in production.
 #[cfg(doctest)]

@@ -16,7 +16,7 @@ use crate::error::Why;
 use crate::id::ConnectionId;
 use crate::trace::Span;
 use crate::traffic::Traffic;
-use crate::watch::Notice;
+use crate::watch::{Notice, Report};
 
 /// Watches a server or a client: its opening handshakes, its connections, and what passes over them.
 ///
@@ -350,14 +350,19 @@ impl Observers {
         self.each(|observer| observer.opened(connection));
     }
 
-    pub(crate) fn tell(&self, connection: &Observed<'_>, notice: &Notice) {
-        self.each(|observer| match notice {
-            Notice::Ping(payload) => observer.ping(connection, payload),
-            Notice::Pong(pong) => observer.pong(connection, &pong.payload, pong.round_trip),
-            Notice::Violation(error) => observer.violation(connection, *error),
-            Notice::Traffic(traffic) => observer.traffic(connection, traffic),
-            Notice::Closed(closed) => observer.closed(connection, closed),
-        });
+    pub(crate) fn tell(&self, connection: &Observed<'_>, report: &Report) {
+        for notice in &report.notices {
+            self.each(|observer| match notice {
+                Notice::Ping(payload) => observer.ping(connection, payload),
+                Notice::Pong(pong) => observer.pong(connection, &pong.payload, pong.round_trip),
+                Notice::Violation(error) => observer.violation(connection, *error),
+                Notice::Traffic(traffic) => observer.traffic(connection, traffic),
+                Notice::Closed(closed) => observer.closed(connection, closed),
+            });
+        }
+        if let Some(traffic) = &report.traffic {
+            self.each(|observer| observer.traffic(connection, traffic));
+        }
     }
 }
 

@@ -117,7 +117,7 @@ impl Server {
     }
 
     /// Sets the hook that decides by the address of the peer who may connect at all, before anything
-    /// is read. Whoever may not is dropped without an answer. It is not asked about peers without
+    /// is read. Whoever may not is dropped without an answer, of which observers are told. It is not asked about peers without
     /// an address, as on a unix socket; one that panics lets nobody in.
     ///
     /// ```no_run

@@ -30,8 +30,12 @@ pub struct Flow {
     pub frames: u64,
     /// Text and binary messages, however many frames each came in.
     pub messages: u64,
+    /// Those of the messages that were text.
+    pub texts: u64,
     /// Bytes that the frames of messages carried, compressed where they were.
     pub payload: u64,
+    /// Those of the payload that belong to text messages.
+    pub text_payload: u64,
     /// Ping frames.
     pub pings: u64,
     /// Pong frames.
@@ -55,7 +59,9 @@ impl Flow {
             bytes: self.bytes - earlier.bytes,
             frames: self.frames - earlier.frames,
             messages: self.messages - earlier.messages,
+            texts: self.texts - earlier.texts,
             payload: self.payload - earlier.payload,
+            text_payload: self.text_payload - earlier.text_payload,
             pings: self.pings - earlier.pings,
             pongs: self.pongs - earlier.pongs,
         }
@@ -74,6 +80,8 @@ pub(crate) struct Meter {
     begun: usize,
     /// How much of a frame's payload has not passed.
     rest: u64,
+    /// The message that has begun, or the last, is text.
+    is_text: bool,
 }
 
 impl Meter {
@@ -129,9 +137,17 @@ impl Meter {
         self.begun = 0;
         self.flow.frames += 1;
         match self.header[0] & 0x0f {
-            0x0..=0x2 => {
+            opcode @ 0x0..=0x2 => {
+                if opcode != 0 {
+                    self.is_text = opcode == 1;
+                }
+                let ends = u64::from(self.header[0] & 0x80 != 0);
                 self.flow.payload += len;
-                self.flow.messages += u64::from(self.header[0] & 0x80 != 0);
+                self.flow.messages += ends;
+                if self.is_text {
+                    self.flow.text_payload += len;
+                    self.flow.texts += ends;
+                }
             }
             0x9 => self.flow.pings += 1,
             0xa => self.flow.pongs += 1,
@@ -177,6 +193,8 @@ mod tests {
                 flow.frames += 6;
                 flow.messages += 2;
                 flow.payload += 2 * len as u64 + 7;
+                flow.texts += 1;
+                flow.text_payload += len as u64 + 7;
                 flow.pings += 1;
                 flow.pongs += 1;
             }

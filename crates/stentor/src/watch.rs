@@ -25,6 +25,20 @@ pub(crate) struct Watch {
     ended: bool,
 }
 
+/// What observers are told at once: what has happened, and then what has passed.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) notices: Vec<Notice>,
+    /// Apart, so that connections on which nothing but messages passes need no list.
+    pub(crate) traffic: Option<Traffic>,
+}
+
+impl Report {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.notices.is_empty() && self.traffic.is_none()
+    }
+}
+
 /// What observers are told.
 #[derive(Debug)]
 pub(crate) enum Notice {
@@ -85,8 +99,8 @@ impl Watch {
     pub(crate) fn end(&mut self, connection: &Connection) {
         if let (false, Some(closed)) = (self.ended || self.only_counts, connection.closed()) {
             self.ended = true;
-            self.tell_traffic(connection);
-            self.notices.push(Notice::Closed(closed.clone()));
+            let traffic = self.untold(connection).map(Notice::Traffic);
+            self.notices.extend(traffic.into_iter().chain([Notice::Closed(closed.clone())]));
         }
     }
 
@@ -95,25 +109,23 @@ impl Watch {
         Traffic { received: self.received.flow, sent: self.sent.flow, dropped: connection.dropped() }
     }
 
-    fn tell_traffic(&mut self, connection: &Connection) {
+    /// What has passed since this was last asked, if anything has.
+    fn untold(&mut self, connection: &Connection) -> Option<Traffic> {
         let traffic = self.traffic(connection);
-        if traffic != self.told {
-            self.notices.push(Notice::Traffic(traffic.since(&self.told)));
-            self.told = traffic;
-        }
+        let told = std::mem::replace(&mut self.told, traffic);
+        (traffic != told).then(|| traffic.since(&told))
     }
 
     /// What the observers are to be told, unless somebody is telling them already. Who gets anything
     /// calls [`has_told`](Self::has_told) afterwards.
-    pub(crate) fn begin_telling(&mut self, connection: &Connection) -> Vec<Notice> {
+    pub(crate) fn begin_telling(&mut self, connection: &Connection) -> Report {
         if self.telling {
-            return Vec::new();
+            return Report::default();
         }
-        if !self.ended {
-            self.tell_traffic(connection);
-        }
-        self.telling = !self.notices.is_empty();
-        std::mem::take(&mut self.notices)
+        let traffic = if self.ended { None } else { self.untold(connection) };
+        let report = Report { notices: std::mem::take(&mut self.notices), traffic };
+        self.telling = !report.is_empty();
+        report
     }
 
     /// They have been told.

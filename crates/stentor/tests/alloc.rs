@@ -6,11 +6,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
 use stentor::proto::Role;
-use stentor::{HandlerOutput, Server, WebSocket};
+use stentor::{HandlerOutput, Observed, Observer, Server, Traffic, WebSocket};
 use stentor_testkit::frame::{Frame, binary, text};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -68,6 +69,29 @@ fn echoing_through_split_halves_allocates_nothing() {
     }
 }
 
+/// To be watched costs time, but no memory for each message.
+#[test]
+fn echoing_while_observed_allocates_nothing() {
+    for message in messages() {
+        for in_flight in [1, 16] {
+            let sent = Arc::new(AtomicU64::new(0));
+            let observed = |server: Server| server.observe(Sum(Arc::clone(&sent)));
+            let allocated = steady(|| allocations_of(observed, echo, &message, in_flight));
+            assert_eq!(allocated, 0, "{}, {in_flight} at a time", name(&message));
+            assert!(sent.load(Ordering::Relaxed) >= (COUNTED * message.payload.len()) as u64);
+        }
+    }
+}
+
+/// Adds up what is sent.
+struct Sum(Arc<AtomicU64>);
+
+impl Observer for Sum {
+    fn traffic(&self, _: &Observed<'_>, traffic: &Traffic) {
+        self.0.fetch_add(traffic.sent.payload, Ordering::Relaxed);
+    }
+}
+
 /// What a passing test counts is really counted: a handler that allocates is caught.
 #[test]
 fn a_handler_that_allocates_is_seen() {
@@ -96,9 +120,13 @@ where
     H: Fn(WebSocket) -> F + Copy + Send + Sync + 'static,
     F: Future<Output: HandlerOutput> + Send + 'static,
 {
+    steady(|| allocations(handler, message, in_flight))
+}
+
+fn steady(allocations: impl Fn() -> u64) -> u64 {
     let mut least = u64::MAX;
     for _ in 0..ATTEMPTS {
-        least = least.min(allocations(handler, message, in_flight));
+        least = least.min(allocations());
         if least == 0 {
             break;
         }
@@ -113,8 +141,22 @@ where
     H: Fn(WebSocket) -> F + Send + Sync + 'static,
     F: Future<Output: HandlerOutput> + Send + 'static,
 {
+    allocations_of(|server| server, handler, message, in_flight)
+}
+
+/// The same of a server with other settings.
+fn allocations_of<H, F>(
+    set: impl FnOnce(Server) -> Server,
+    handler: H,
+    message: &Frame,
+    in_flight: usize,
+) -> u64
+where
+    H: Fn(WebSocket) -> F + Send + Sync + 'static,
+    F: Future<Output: HandlerOutput> + Send + 'static,
+{
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let address = start(&runtime, handler);
+    let address = start(&runtime, set, handler);
     let (warmed_up, finished) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (go, told_to_go) = mpsc::channel();
     let client = thread::spawn({
@@ -136,14 +178,14 @@ where
     counted.count_total
 }
 
-fn start<H, F>(runtime: &Runtime, handler: H) -> SocketAddr
+fn start<H, F>(runtime: &Runtime, set: impl FnOnce(Server) -> Server, handler: H) -> SocketAddr
 where
     H: Fn(WebSocket) -> F + Send + Sync + 'static,
     F: Future<Output: HandlerOutput> + Send + 'static,
 {
     let server = runtime.block_on(Server::bind("127.0.0.1:0")).unwrap();
     let address = server.local_addr().unwrap();
-    runtime.spawn(server.serve(handler));
+    runtime.spawn(set(server).serve(handler));
     address
 }
 

@@ -103,6 +103,29 @@ fn the_readme_tells_the_defaults_of_the_configuration() {
 }
 
 #[test]
+fn the_chapter_on_observability_lists_every_event_with_its_level() {
+    let (trace, chapter) = (read("crates/stentor/src/trace.rs"), read("docs/observability.md"));
+    let (_, events) = chapter.split_once("| event | level |").expect("the table of events");
+    let rows: Vec<_> = events.lines().skip(2).take_while(|row| row.starts_with('|')).collect();
+    let mut calls = 0;
+    for level in ["debug", "info", "warn", "error"] {
+        for call in trace.split(&format!("{level}!(")).skip(1) {
+            let mut depth = 1;
+            let end = call.find(|c: char| {
+                depth += i32::from(c == '(') - i32::from(c == ')');
+                depth == 0
+            });
+            let message = call[..end.expect("the end of the call")].rsplit('"').nth(1).unwrap_or_default();
+            let (message, level) = (format!("`{message}`"), format!("| {} |", level.to_uppercase()));
+            let listed = rows.iter().any(|row| row.contains(&message) && row.contains(&level));
+            assert!(listed, "no row for {message} {level}");
+            calls += 1;
+        }
+    }
+    assert!(calls >= rows.len(), "{calls} events in the code, and {} rows", rows.len());
+}
+
+#[test]
 fn what_is_shown_of_a_file_stands_in_that_file() {
     let chapter = read("docs/production.md");
     let mut shown = 0;

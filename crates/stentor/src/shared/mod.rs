@@ -124,20 +124,16 @@ impl Shared {
     #[inline(never)]
     fn tell(&self, drives: bool) {
         loop {
-            let notices = {
+            let report = {
                 let core = &mut *self.lock();
                 let tells = drives || !core.is_driven();
                 let Some(watch) = core.watch.as_mut().filter(|_| tells) else { return };
                 watch.begin_telling(&core.connection)
             };
-            if notices.is_empty() {
+            if report.is_empty() {
                 return;
             }
-            self.span.within(|| {
-                for notice in &notices {
-                    self.observers.tell(&Observed::new(self), notice);
-                }
-            });
+            self.span.within(|| self.observers.tell(&Observed::new(self), &report));
             if let Some(watch) = &mut self.lock().watch {
                 watch.has_told();
             }

@@ -18,6 +18,8 @@ mod hosts;
 mod http;
 mod limits;
 mod listeners;
+#[cfg(feature = "metrics")]
+mod measured;
 mod observers;
 mod origin;
 mod panics;

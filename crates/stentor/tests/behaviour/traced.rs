@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use stentor::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
-use stentor::http::{HeaderValue, Response, StatusCode};
+use stentor::http::{HeaderValue, Request, Response, StatusCode};
 use stentor::{
-    Acceptance, BoxError, Client, CloseCode, Closed, Config, Drain, Observed, Observer, Rejection, Server,
-    SlowReader, UpgradeRequest, WebSocket,
+    Acceptance, Acceptor, BoxError, Client, CloseCode, Closed, Config, Drain, Observed, Observer, Rejection,
+    Server, SlowReader, UpgradeRequest, Upgrader, WebSocket,
 };
 use stentor_proto::Role;
+use stentor_proto::bytes::Bytes;
 use stentor_testkit::frame::{close, ping, text};
 use stentor_testkit::peer::{Peer, SAMPLE_ACCEPT, SAMPLE_KEY, request};
 use tokio::io::AsyncWriteExt as _;
@@ -430,6 +431,41 @@ async fn a_server_tells_of_its_own_end() {
     let mut ends = lines.iter().filter(|line| line.contains("connections="));
     assert_eq!(ends.next().unwrap(), "INFO shutting down connections=1");
     assert_eq!(ends.next().unwrap(), "INFO drained connections=1 cleanly=0 otherwise=1 dropped=0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn inside_another_server_hooks_and_handlers_have_a_span_too() {
+    let (log, _guard) = Log::of_this_thread();
+    let acceptor = Acceptor::new().authorize(async |_| {
+        info!("hook");
+        Ok::<_, Rejection>(())
+    });
+    let upgrader = Upgrader::new(acceptor);
+    let request = Request::get("/room?token=secret")
+        .header("host", "example.com")
+        .header("upgrade", "websocket")
+        .header("connection", "Upgrade")
+        .header("sec-websocket-key", SAMPLE_KEY)
+        .header("sec-websocket-version", "13")
+        .body(())
+        .unwrap();
+    let (io, client) = tokio::io::duplex(1024);
+    let upgrade = upgrader.upgrade::<Bytes, _>(request, async { Ok(io) }).await.unwrap();
+    let response = upgrade.on_upgrade(async |socket: WebSocket| {
+        info!("handler");
+        echo(socket).await
+    });
+    assert_eq!(response.status(), 101);
+    settle().await;
+    let mut client = Peer::new(Role::Client, client);
+    client.send(&close(1000, "")).await;
+    at_once(client.rest()).await;
+    settle().await;
+    let events = log.events();
+    let told: Vec<_> = events.iter().map(|event| (event.fields.as_str(), event.span)).collect();
+    assert_eq!(told[0..2], [(" accepted", Some(0)), (" hook", Some(0))]);
+    assert_eq!(told[3..], [(" handler", Some(0)), (" closed code=1000 by=peer reason_len=0", Some(0))]);
+    assert!(log.span(0).starts_with("stentor.connection role=server path=/room id="), "{}", log.span(0));
 }
 
 /// A client's calls are not within its span, but can be.

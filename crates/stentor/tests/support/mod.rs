@@ -6,6 +6,8 @@
 
 #[cfg(feature = "tracing")]
 pub(crate) mod log;
+#[cfg(feature = "metrics")]
+pub(crate) mod recorder;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
