@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{Extensions, Response, Uri};
 
 use crate::forwarded::Source;
@@ -12,6 +13,8 @@ pub(crate) struct About {
     /// What the authorize hook has returned; on a client, the server's [`Answer`].
     pub(crate) context: Extensions,
     pub(crate) uri: Option<Uri>,
+    /// The subprotocol that was agreed on.
+    pub(crate) subprotocol: Option<Box<str>>,
     /// The client's address, when it is not the peer's.
     pub(crate) forwarded: Option<IpAddr>,
 }
@@ -23,19 +26,32 @@ struct Answer(Response<()>);
 
 impl About {
     /// `None` when there is nothing to be kept.
-    pub(crate) fn new(context: Extensions, uri: Option<&Uri>, source: Source) -> Option<Box<Self>> {
+    pub(crate) fn new(
+        context: Extensions,
+        uri: Option<&Uri>,
+        subprotocol: Option<String>,
+        source: Source,
+    ) -> Option<Box<Self>> {
         // A copy, because the URI of a request shares the memory of the whole head.
         let uri = uri.and_then(|uri| uri.to_string().parse().ok());
         let forwarded = source.client.filter(|_| source.is_forwarded());
-        let empty = context.is_empty() && uri.is_none() && forwarded.is_none();
-        (!empty).then(|| Box::new(Self { context, uri, forwarded }))
+        let about = Self { context, uri, subprotocol: subprotocol.map(Into::into), forwarded };
+        about.keep()
     }
 
-    /// Of a client that was accepted by this response.
-    pub(crate) fn accepted_by(response: Response<()>) -> Self {
-        let mut about = Self::default();
-        about.context.insert(Answer(response));
-        about
+    /// What a client knows of its connection, from the response that has accepted it.
+    pub(crate) fn of_client(response: Response<()>) -> Self {
+        let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
+        let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(Into::into);
+        let mut context = Extensions::new();
+        context.insert(Answer(response));
+        Self { context, subprotocol, ..Self::default() }
+    }
+
+    fn keep(self) -> Option<Box<Self>> {
+        let Self { context, uri, subprotocol, forwarded } = &self;
+        let empty = context.is_empty() && uri.is_none() && subprotocol.is_none() && forwarded.is_none();
+        (!empty).then(|| Box::new(self))
     }
 
     /// The response that accepted the client.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use crate::handler::{BoxError, HandlerOutput};
 use crate::observer::Observer;
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;
-use crate::settings::{Settings, prepare};
+use crate::settings::Settings;
 use crate::shared::drive;
 use crate::shutdown::Shutdown;
 use crate::socket::WebSocket;
@@ -203,7 +204,7 @@ impl Acceptor {
         self
     }
 
-    /// Keeps the target of each request for [`WebSocket::uri`]: 120 bytes and its length for each
+    /// Keeps the target of each request for [`WebSocket::uri`]: 136 bytes and its length for each
     /// connection. By default it is forgotten with the rest of the request.
     #[must_use]
     pub fn keep_uri(mut self) -> Self {
@@ -297,9 +298,12 @@ impl Acceptor {
         match Box::pin(self.settings.open(transport, None, None)).await {
             Ok(None) => {}
             Ok(Some(upgrade)) => {
-                let handler = async |upgrade: Upgrade| accept_for(upgrade, handler).await;
-                let (slot, handler) = prepare(upgrade, handler);
-                self.settings.report_handler(&slot, drive(&slot, handler).await);
+                let (upgrade, seat) = upgrade.awaited();
+                let attending = async {
+                    let handler = pin!(Some(accept_for(upgrade, handler)));
+                    self.settings.report_handler(drive(seat, handler).await);
+                };
+                Box::pin(attending).await;
             }
             Err(error) => {
                 self.settings.report(None, error.to_string().into());

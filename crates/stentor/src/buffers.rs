@@ -30,7 +30,8 @@ const KEPT: usize = 4;
 struct Pool {
     read: Vec<BytesMut>,
     write: Vec<Vec<u8>>,
-    queues: Vec<VecDeque<Message>>,
+    #[allow(clippy::vec_box)] // They change hands as they are.
+    queues: Vec<Box<VecDeque<Message>>>,
 }
 
 impl Pool {
@@ -94,21 +95,40 @@ pub(crate) fn give_write(buffer: Vec<u8>) {
     }
 }
 
-/// An empty queue of messages.
-pub(crate) fn take_queue() -> VecDeque<Message> {
-    POOL.try_with(|pool| pool.borrow_mut().queues.pop()).ok().flatten().unwrap_or_default()
-}
+/// Messages in their order: one word, which holds no memory while there are none and it is not filled.
+#[derive(Debug, Default)]
+#[allow(clippy::box_collection)] // Every connection has two, nearly always empty.
+pub(crate) struct Queue(Option<Box<VecDeque<Message>>>);
 
-/// Gives an empty queue back.
-pub(crate) fn give_queue(queue: VecDeque<Message>) {
-    debug_assert!(queue.is_empty());
-    if queue.capacity() == 0 {
-        return;
+impl Queue {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|messages| messages.is_empty())
     }
-    let _ = POOL.try_with(|pool| {
-        let mut pool = pool.borrow_mut();
-        if pool.queues.len() < KEPT {
-            pool.queues.push(queue);
+
+    /// Takes the first.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Message> {
+        self.0.as_mut()?.pop_front()
+    }
+
+    /// The messages, to append others.
+    #[inline]
+    pub(crate) fn fill(&mut self) -> &mut VecDeque<Message> {
+        self.0.get_or_insert_with(|| {
+            POOL.try_with(|pool| pool.borrow_mut().queues.pop()).ok().flatten().unwrap_or_default()
+        })
+    }
+
+    /// Gives the memory back, when no message is there.
+    pub(crate) fn give_back(&mut self) {
+        if let Some(messages) = self.0.take_if(|messages| messages.is_empty()) {
+            let _ = POOL.try_with(|pool| {
+                let mut pool = pool.borrow_mut();
+                if pool.queues.len() < KEPT {
+                    pool.queues.push(messages);
+                }
+            });
         }
-    });
+    }
 }

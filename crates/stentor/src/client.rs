@@ -266,14 +266,12 @@ impl Client {
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(Error::Timeout(Phase::Handshake)),
         };
-        let subprotocol = response.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL);
         let opened = Opened {
             connection,
             peer_addr: transport.peer_addr(),
             transport,
             inbound,
-            subprotocol: subprotocol.and_then(|name| name.to_str().ok()).map(Into::into),
-            about: Some(Box::new(About::accepted_by(response))),
+            about: Some(Box::new(About::of_client(response))),
             registry: None,
             watchers: self.watchers.clone(),
         };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -23,8 +23,7 @@ use crate::opening::Admission;
 use crate::race::{First, race};
 use crate::request::context_of;
 use crate::settings::Settings;
-use crate::shared::{Shared, drive};
-use crate::slot::Slot;
+use crate::shared::{Life, Seat, Shared, drive};
 use crate::socket::WebSocket;
 use crate::transport::Transport;
 use crate::upgrade::Accepted;
@@ -179,39 +178,29 @@ impl<B: From<Bytes>> HttpUpgrade<B> {
     }
 }
 
-/// The whole life of one connection. The future holds only what is needed to its end: all that comes
-/// before is in a box of its own, and given back.
+/// The whole life of one connection.
 fn connection<H, F>(accepted: Accepted, visit: Visit, handler: H) -> impl Future<Output = ()> + Send + 'static
 where
     H: FnOnce(WebSocket) -> F + Send + 'static,
     F: Future<Output: HandlerOutput> + Send + 'static,
 {
     let settings = Arc::clone(&visit.settings);
-    let opening = Box::pin(async move {
+    Life::Opening(Box::pin(async move {
         let peer_addr = accepted.request.peer_addr();
         let opened = open(accepted, visit).await;
-        let (slot, shared, place) =
+        let (shared, place) =
             opened.map_err(|error| settings.report(peer_addr, error.to_string().into())).ok()?;
-        Some((slot, run(handler, WebSocket::new(shared)), place, settings))
-    });
-    async move {
-        let Some((slot, handler, place, settings)) = opening.await else { return };
-        settings.report_handler(&slot, drive(&slot, handler).await);
-        drop(place);
-    }
-}
-
-/// The handler, boxed, so that it is held once, however often the futures around it are moved.
-fn run<H, F>(handler: H, socket: WebSocket) -> Pin<Box<impl Future<Output = Result<(), crate::BoxError>>>>
-where
-    H: FnOnce(WebSocket) -> F,
-    F: Future<Output: HandlerOutput>,
-{
-    Box::pin(async move { handler(socket).await.into_result() })
+        Some(Box::pin(async move {
+            let socket = WebSocket::new(Arc::clone(&shared));
+            let handler = pin!(Some(async { handler(socket).await.into_result() }));
+            settings.report_handler(drive(Seat::Found(shared), handler).await);
+            drop(place);
+        }))
+    }))
 }
 
 /// Waits for the byte stream, and opens the connection on it.
-async fn open(accepted: Accepted, visit: Visit) -> Result<(Slot<Arc<Shared>>, Arc<Shared>, Place)> {
+async fn open(accepted: Accepted, visit: Visit) -> Result<(Arc<Shared>, Place)> {
     let Visit { mut admission, arriving, .. } = visit;
     let patience = accepted.terms.config.handshake.timeout;
     let mut ended = Some(&mut admission);
@@ -230,9 +219,8 @@ async fn open(accepted: Accepted, visit: Visit) -> Result<(Slot<Arc<Shared>>, Ar
             None => connection,
         })
     })?;
-    let slot = Slot::new();
-    let shared = made.open(transport, inbound, Some(&slot));
-    Ok((slot, shared, admission.place))
+    let shared = made.open(transport, inbound, |opened| Shared::new(opened, true));
+    Ok((shared, admission.place))
 }
 
 impl<B> fmt::Debug for HttpUpgrade<B> {

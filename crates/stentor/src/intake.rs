@@ -1,12 +1,12 @@
 //! The receiving end of a connection, and the messages it has at hand.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use stentor_proto::Message;
 
+use crate::buffers::Queue;
 use crate::error::Result;
 use crate::shared::Shared;
 
@@ -15,14 +15,12 @@ use crate::shared::Shared;
 pub(crate) struct Intake {
     shared: Arc<Shared>,
     /// Taken and not handed out; holds no memory when the connection had nothing more.
-    taken: VecDeque<Message>,
-    /// The stream has yielded why the connection failed.
-    failed: bool,
+    taken: Queue,
 }
 
 impl Intake {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, taken: VecDeque::new(), failed: false }
+        Self { shared, taken: Queue::default() }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -39,7 +37,7 @@ impl Intake {
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        match self.taken.pop_front() {
+        match self.taken.pop() {
             Some(message) => Poll::Ready(Ok(Some(message))),
             None => self.poll_more(cx),
         }
@@ -52,22 +50,24 @@ impl Intake {
             // Nobody may call again, and the closing still has to be seen out.
             self.shared.hand_over();
         }
-        Poll::Ready(more.map(|_| self.taken.pop_front()))
+        Poll::Ready(more.map(|_| self.taken.pop()))
     }
 
     /// The next item of a stream, which ends behind its first error.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
-        if self.failed {
+        if self.taken.is_empty() && self.shared.with(|core| core.failure_yielded) {
             return Poll::Ready(None);
         }
         let next = ready!(self.poll_recv(cx)).transpose();
-        self.failed = matches!(next, Some(Err(_)));
+        if matches!(next, Some(Err(_))) {
+            self.shared.with(|core| core.failure_yielded = true);
+        }
         Poll::Ready(next)
     }
 
     /// Drops the messages at hand.
     pub(crate) fn clear(&mut self) {
-        self.taken = VecDeque::new();
+        self.taken = Queue::default();
     }
 }
 

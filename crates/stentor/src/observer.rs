@@ -226,7 +226,7 @@ impl fmt::Debug for Refused<'_> {
 
 /// Everybody who watches, shared by the connections.
 #[derive(Clone, Default)]
-pub(crate) struct Observers(Option<Arc<[Arc<dyn Observer>]>>);
+pub(crate) struct Observers(Option<Arc<Vec<Arc<dyn Observer>>>>);
 
 impl Observers {
     pub(crate) fn add(&mut self, observer: impl Observer) {

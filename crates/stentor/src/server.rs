@@ -11,7 +11,7 @@ use stentor_proto::handshake::{Acceptance, OriginPolicy};
 use stentor_proto::{Config, Versions};
 use tokio::net::ToSocketAddrs;
 
-use crate::acceptor::{Acceptor, accept_for};
+use crate::acceptor::Acceptor;
 use crate::connections::Connections;
 use crate::error::Result;
 use crate::forwarded::TrustedProxies;
@@ -337,7 +337,10 @@ impl Server {
         let handler = Arc::new(handler);
         self.serve_upgrades(move |upgrade| {
             let handler = Arc::clone(&handler);
-            async move { accept_for(upgrade, |socket| handler(socket)).await }
+            async move {
+                let socket = upgrade.accept().await?;
+                handler(socket).await.into_result()
+            }
         })
         .await
     }

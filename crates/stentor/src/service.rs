@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -18,8 +19,8 @@ use crate::observer::Refused;
 use crate::opening::{Admission, too_many};
 use crate::race::{First, race};
 use crate::rejection::Rejection;
-use crate::settings::{Settings, prepare};
-use crate::shared::drive;
+use crate::settings::Settings;
+use crate::shared::{Life, drive};
 use crate::transport::Transport;
 use crate::upgrade::Upgrade;
 
@@ -131,8 +132,7 @@ where
         });
     }
 
-    /// The whole life of one connection. The future holds only what is needed to its end: all that
-    /// comes before is in a box of its own, and given back.
+    /// The whole life of one connection.
     fn connection(
         self: &Arc<Self>,
         transport: Transport,
@@ -140,24 +140,20 @@ where
         mut admission: Admission,
     ) -> impl Future<Output = ()> + Send + 'static {
         let service = Arc::clone(self);
-        let opening = Box::pin({
-            let service = Arc::clone(self);
-            async move {
-                let opened = service.settings.open(transport, peer, Some(&mut admission)).await;
-                let upgrade = opened.unwrap_or_else(|error| {
-                    service.settings.report(peer, error.to_string().into());
-                    None
-                });
-                let prepared = upgrade.map(|upgrade| prepare(upgrade, move |it| (service.handler)(it)));
-                (prepared, admission.place)
-            }
-        });
-        async move {
-            let (prepared, place) = opening.await;
-            if let Some((slot, handler)) = prepared {
-                service.settings.report_handler(&slot, drive(&slot, handler).await);
-            }
-            drop(place);
-        }
+        Life::Opening(Box::pin(async move {
+            let opened = service.settings.open(transport, peer, Some(&mut admission)).await;
+            let upgrade = opened.unwrap_or_else(|error| {
+                service.settings.report(peer, error.to_string().into());
+                None
+            });
+            let (upgrade, seat) = upgrade?.awaited();
+            let place = admission.place;
+            Some(Box::pin(async move {
+                // Made where it stays: what is moved into a future has room there twice.
+                let handler = pin!(Some(async { (service.handler)(upgrade).await.into_result() }));
+                service.settings.report_handler(drive(seat, handler).await);
+                drop(place);
+            }))
+        }))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,15 +12,13 @@ use stentor_proto::{Config, Versions};
 use crate::connections::Connections;
 use crate::error::Error;
 use crate::forwarded::TrustedProxies;
-use crate::handler::{BoxError, HandlerOutput};
+use crate::handler::BoxError;
 use crate::hooks::{BoxFuture, Hooks};
 use crate::observer::Refused;
-use crate::shared::{HandlerFailure, Shared, Watchers};
+use crate::shared::{HandlerFailure, Watchers};
 use crate::shutdown::Shutdown;
-use crate::slot::Slot;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
-use crate::upgrade::Upgrade;
 
 /// There is none without the feature.
 #[cfg(not(feature = "tls"))]
@@ -71,13 +68,10 @@ impl Settings {
     }
 
     /// Tells the hook how a handler has ended, unless well.
-    pub(crate) fn report_handler(&self, slot: &Slot<Arc<Shared>>, ended: Result<(), HandlerFailure>) {
-        let error = match ended {
-            Ok(()) => return,
-            Err(HandlerFailure::Error(error)) => error,
-            Err(HandlerFailure::Panic) => "the handler panicked".into(),
-        };
-        self.report(slot.get().and_then(|shared| shared.peer_addr), error);
+    pub(crate) fn report_handler(&self, ended: Result<(), HandlerFailure>) {
+        if let Err(HandlerFailure { peer_addr, error }) = ended {
+            self.report(peer_addr, error);
+        }
     }
 
     /// Tells the observers of an opening handshake that has come to nothing.
@@ -94,23 +88,4 @@ impl Settings {
             let _ = catch_unwind(AssertUnwindSafe(|| hook(peer_addr, error)));
         }
     }
-}
-
-/// Where a task will find its connection.
-type Meeting = Arc<Slot<Arc<Shared>>>;
-
-/// The handler of an upgrade, and where its task will find the connection.
-///
-/// The handler is boxed, so that it is held once, however often the futures around it are moved.
-pub(crate) fn prepare<H, F>(
-    mut upgrade: Upgrade,
-    handler: H,
-) -> (Meeting, Pin<Box<impl Future<Output = Result<(), BoxError>> + use<H, F>>>)
-where
-    H: FnOnce(Upgrade) -> F,
-    F: Future<Output: HandlerOutput>,
-{
-    let slot = Arc::new(Slot::new());
-    upgrade.driven_through(&slot);
-    (slot, Box::pin(async move { handler(upgrade).await.into_result() }))
 }

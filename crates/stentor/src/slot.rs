@@ -25,11 +25,6 @@ impl<T: Clone> Slot<T> {
         Self { opened: OnceLock::new(), task: Mutex::new(Task::Waiting(None)) }
     }
 
-    /// One that holds its connection from the beginning.
-    pub(crate) fn of(connection: T) -> Self {
-        Self { opened: connection.into(), ..Self::new() }
-    }
-
     /// The connection, once there is one.
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {

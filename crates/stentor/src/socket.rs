@@ -87,7 +87,6 @@ impl WebSocket {
             transport,
             inbound: received,
             peer_addr: None,
-            subprotocol: None,
             about: None,
             registry: None,
             watchers: Watchers::default(),
@@ -261,7 +260,7 @@ impl WebSocket {
     /// The subprotocol that was agreed on, if any.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.shared().subprotocol.as_deref()
+        self.shared().subprotocol()
     }
 
     /// The terms on which messages are compressed, if that was agreed on (RFC 7692 §7.1).

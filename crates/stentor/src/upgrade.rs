@@ -17,7 +17,7 @@ use crate::error::{HandshakeFailure, Result};
 use crate::handshake;
 use crate::observer::{Observers, Refused};
 use crate::request::{UpgradeRequest, context_of};
-use crate::shared::{Opened, Shared, Watchers};
+use crate::shared::{Opened, Seat, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
@@ -117,9 +117,11 @@ impl Upgrade {
         Self { inner: Box::new(Inner { accepted, client, inbound, slot: None }) }
     }
 
-    /// The connection, once accepted, is driven by a task that looks for it in `slot`.
-    pub(crate) fn driven_through(&mut self, slot: &Arc<Slot<Arc<Shared>>>) {
-        self.inner.slot = Some(Arc::clone(slot));
+    /// The connection, once accepted, is driven by the task that has this seat.
+    pub(crate) fn awaited(mut self) -> (Self, Seat) {
+        let slot = Arc::new(Slot::new());
+        self.inner.slot = Some(Arc::clone(&slot));
+        (self, Seat::Awaiting(slot))
     }
 
     /// The handshake as the client sent it: request, subprotocols, extensions, origin.
@@ -235,7 +237,10 @@ impl Upgrade {
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
     let Inner { accepted, client, inbound, slot } = *inner;
     let made = accepted.make(|offer, acceptance, config| offer.accept(acceptance, config, now()))?;
-    Ok(WebSocket::new(made.open(take(client), inbound, slot.as_deref())))
+    Ok(WebSocket::new(made.open(take(client), inbound, |opened| match slot {
+        Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
+        None => Shared::new(opened, false),
+    })))
 }
 
 impl Accepted {
@@ -247,11 +252,11 @@ impl Accepted {
         let Self { request, acceptance, terms } = self;
         let Terms { config, keep_uri, watchers, connections, shutdown } = terms;
         let (offer, source, context) = request.into_parts();
-        let about = About::new(context, keep_uri.then(|| offer.request().uri()), source);
+        let uri = keep_uri.then(|| offer.request().uri().clone());
         let connection = make(offer, &acceptance, config).map_err(HandshakeFailure::Accept)?;
-        let subprotocol = acceptance.subprotocol.map(String::into_boxed_str);
+        let about = About::new(context, uri.as_ref(), acceptance.subprotocol, source);
         let peer_addr = source.peer;
-        Ok(Made { connection, peer_addr, subprotocol, about, watchers, connections, shutdown })
+        Ok(Made { connection, peer_addr, about, watchers, connections, shutdown })
     }
 }
 
@@ -259,7 +264,6 @@ impl Accepted {
 pub(crate) struct Made {
     connection: Connection,
     peer_addr: Option<SocketAddr>,
-    subprotocol: Option<Box<str>>,
     about: Option<Box<About>>,
     watchers: Watchers,
     connections: Connections,
@@ -267,27 +271,23 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Opens it, for the task of `slot` to drive it, or for its calls.
+    /// Opens it: `open` knows who is to drive it.
     pub(crate) fn open(
         self,
         transport: Transport,
         inbound: BytesMut,
-        slot: Option<&Slot<Arc<Shared>>>,
+        open: impl FnOnce(Opened) -> Arc<Shared>,
     ) -> Arc<Shared> {
         let opened = Opened {
             connection: self.connection,
             transport,
             inbound,
             peer_addr: self.peer_addr,
-            subprotocol: self.subprotocol,
             about: self.about,
             registry: Some(Arc::clone(self.connections.registry())),
             watchers: self.watchers,
         };
-        let shared = match slot {
-            Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
-            None => Shared::new(opened, false),
-        };
+        let shared = open(opened);
         self.shutdown.late_comer(&shared);
         shared
     }

@@ -88,7 +88,7 @@ impl Connection {
     #[inline(always)]
     fn open_in_place(&self, bytes: &mut BytesMut, from: usize) -> Option<Place> {
         let rest = bytes.get_mut(from..)?;
-        let (header, header_len) = FrameHeader::decode(rest, self.role.peer(), 0).ok()??;
+        let (header, header_len) = FrameHeader::decode(rest, self.role().peer(), 0).ok()??;
         let len = usize::try_from(header.payload_len).ok()?;
         let text = header.opcode == Opcode::Text;
         let whole = header.fin && (text || header.opcode == Opcode::Binary);

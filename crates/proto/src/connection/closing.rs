@@ -223,7 +223,7 @@ impl Connection {
         if self.has_transmit() {
             return Teardown::Keep;
         }
-        match self.role {
+        match self.role() {
             _ if ending.eof => Teardown::Disconnect,
             // §7.1.1: "the server MUST close the underlying TCP connection immediately", while the
             // client waits for it to do so.

@@ -67,7 +67,6 @@ pub use state::State;
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    role: Role,
     config: Arc<Config>,
     inbox: receive::Inbox,
     outbox: Outbox,
@@ -90,17 +89,17 @@ impl Connection {
     /// The server's end of a connection whose opening handshake is done.
     #[must_use]
     pub fn server(config: Arc<Config>, now: Instant) -> Self {
-        Self::new(Role::Server, config, Masking(None), now)
+        Self::new(config, Masking(None), now)
     }
 
     /// The client's end of a connection whose opening handshake is done. `entropy` is where the
     /// masking keys come from: it must be unpredictable (RFC 6455 §10.3).
     #[must_use]
     pub fn client(config: Arc<Config>, entropy: Box<dyn Entropy>, now: Instant) -> Self {
-        Self::new(Role::Client, config, Masking(Some(entropy)), now)
+        Self::new(config, Masking(Some(entropy)), now)
     }
 
-    fn new(role: Role, config: Arc<Config>, masking: Masking, now: Instant) -> Self {
+    fn new(config: Arc<Config>, masking: Masking, now: Instant) -> Self {
         let policies = policies::Policies::new(&config, now);
         let copied_below = match policies {
             None => config.fragment_size.unwrap_or(COPY_MAX).min(COPY_MAX) + 1,
@@ -108,7 +107,6 @@ impl Connection {
         };
         Self {
             copied_below,
-            role,
             policies,
             config,
             inbox: receive::Inbox::default(),
@@ -141,7 +139,7 @@ impl Connection {
     pub fn with_deflate(mut self, params: DeflateParams) -> Self {
         let usual = Deflate::default();
         let settings = self.config.deflate.as_ref().unwrap_or(&usual);
-        self.codec = Some(Box::new(deflate::Codec::new(self.role, params, settings)));
+        self.codec = Some(Box::new(deflate::Codec::new(self.role(), params, settings)));
         self.copied_below = 0;
         self
     }
@@ -154,8 +152,10 @@ impl Connection {
 
     /// Which side this is.
     #[must_use]
+    #[inline]
     pub fn role(&self) -> Role {
-        self.role
+        // RFC 6455 §5.1: a client masks, and a server never does.
+        if self.masking.0.is_some() { Role::Client } else { Role::Server }
     }
 
     /// The limits and deadlines it keeps.

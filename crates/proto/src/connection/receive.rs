@@ -111,7 +111,7 @@ impl Connection {
                 frame
             } else {
                 let allowed_rsv = self.allowed_rsv(bytes);
-                let Some((header, header_len)) = FrameHeader::decode(bytes, self.role.peer(), allowed_rsv)?
+                let Some((header, header_len)) = FrameHeader::decode(bytes, self.role().peer(), allowed_rsv)?
                 else {
                     return Ok(self.wait_for_more(bytes, now));
                 };

@@ -1,6 +1,5 @@
 //! Ending: closing in order, failing, and what then becomes of the transport.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::Context;
@@ -9,6 +8,7 @@ use stentor_proto::{CloseCode, CloseFrame, Failure, Misuse, Teardown};
 
 use super::inbound::Inbound;
 use super::{Core, now};
+use crate::buffers::Queue;
 use crate::error::{Error, Result};
 use crate::timer::Timer;
 use crate::transport::Transport;
@@ -84,7 +84,7 @@ impl Core {
     /// From now on messages are dropped.
     pub(crate) fn discard(&mut self) {
         self.discarding = true;
-        self.ahead = VecDeque::new();
+        self.ahead = Queue::default();
         self.ahead_size = 0;
     }
 

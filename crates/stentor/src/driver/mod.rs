@@ -17,15 +17,16 @@ mod inbound;
 mod reading;
 mod writing;
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use stentor_proto::{CloseFrame, Connection, Message};
+use stentor_proto::{CloseFrame, Connection};
+use tokio::runtime::Handle;
 
+use crate::buffers::Queue;
 use crate::error::Result;
 use crate::timer::Timer;
 use crate::transport::Transport;
@@ -51,7 +52,7 @@ pub(crate) struct Core {
     /// The time at the beginning of the last turn.
     now: Instant,
     /// Messages taken ahead of a reader, and what they count for.
-    ahead: VecDeque<Message>,
+    ahead: Queue,
     ahead_size: usize,
     /// The transport has ended.
     eof: bool,
@@ -65,18 +66,21 @@ pub(crate) struct Core {
     timer: Timer,
     reader: Reader,
     /// Those who wait for room, for everything to be written, for a Pong or for the end.
-    waiters: Vec<Waker>,
+    #[allow(clippy::box_collection)] // Few connections ever have one.
+    waiters: Option<Box<Vec<Waker>>>,
     /// How many Pings of ours were answered.
-    pub(crate) pongs: u64,
+    pub(crate) pongs: u32,
     driver: Driver,
     /// How many [`WebSocket`](crate::WebSocket)s, senders and receivers there are.
-    pub(crate) handles: usize,
+    pub(crate) handles: u32,
     /// Nobody will read any more, so messages are dropped.
     pub(crate) discarding: bool,
     /// What to close with as soon as the reader waits and nothing is there for it.
     farewell: Option<Arc<CloseFrame>>,
     /// The task is to end, whatever the handler does.
     pub(crate) killed: bool,
+    /// A stream has yielded why the connection failed, and ends.
+    pub(crate) failure_yielded: bool,
     /// `None` when nobody watches, which costs nothing.
     pub(crate) watch: Option<Box<Watch>>,
 }
@@ -84,10 +88,16 @@ pub(crate) struct Core {
 /// Who takes the turns.
 #[derive(Debug)]
 enum Driver {
-    /// Whoever calls.
-    Caller,
+    /// Whoever calls. The closing is finished in this runtime when nobody does any more.
+    Caller(Option<Handle>),
     /// A task. `in_turn` while it polls the handler, after which it takes a turn anyway.
     Task { waker: Option<Waker>, in_turn: bool },
+}
+
+impl Driver {
+    fn of_task() -> Self {
+        Self::Task { waker: None, in_turn: false }
+    }
 }
 
 /// Who waits for a message.
@@ -102,13 +112,13 @@ enum Reader {
 
 impl Core {
     pub(crate) fn new(connection: Connection, transport: Transport, inbound: BytesMut, driven: bool) -> Self {
-        let driver = if driven { Driver::Task { waker: None, in_turn: false } } else { Driver::Caller };
+        let driver = if driven { Driver::of_task() } else { Driver::Caller(Handle::try_current().ok()) };
         Self {
             connection,
             transport,
             inbound: Inbound::new(inbound),
             now: now(),
-            ahead: VecDeque::new(),
+            ahead: Queue::default(),
             ahead_size: 0,
             eof: false,
             pong_first: false,
@@ -117,13 +127,14 @@ impl Core {
             transport_error: None,
             timer: Timer::default(),
             reader: Reader::Nobody,
-            waiters: Vec::new(),
+            waiters: None,
             pongs: 0,
             driver,
             handles: 1,
             discarding: false,
             farewell: None,
             killed: false,
+            failure_yielded: false,
             watch: None,
         }
     }
@@ -138,13 +149,17 @@ impl Core {
         matches!(self.driver, Driver::Task { .. })
     }
 
-    /// From now on a task takes the turns. Says whether one did before.
-    pub(crate) fn hand_over(&mut self) -> bool {
-        let was_driven = self.is_driven();
-        if !was_driven {
-            self.driver = Driver::Task { waker: None, in_turn: false };
+    /// From now on a task takes the turns: one that has to be started in the runtime it gives, unless
+    /// one does already or there is none to start it in.
+    pub(crate) fn hand_over(&mut self) -> Option<Handle> {
+        match &mut self.driver {
+            Driver::Task { .. } => None,
+            Driver::Caller(runtime) => {
+                let runtime = runtime.take();
+                self.driver = Driver::of_task();
+                runtime
+            }
         }
-        was_driven
     }
 
     /// The task is about to poll the handler and will take a turn afterwards.
@@ -211,8 +226,9 @@ impl Core {
     }
 
     fn wait_for_change(&mut self, cx: &Context<'_>) {
-        if !self.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
-            self.waiters.push(cx.waker().clone());
+        let waiters = self.waiters.get_or_insert_default();
+        if !waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+            waiters.push(cx.waker().clone());
         }
     }
 
@@ -295,7 +311,7 @@ impl Core {
     }
 
     fn wake_waiters(&mut self) {
-        for waiter in self.waiters.drain(..) {
+        for waiter in self.waiters.take().into_iter().flat_map(|waiters| *waiters) {
             waiter.wake();
         }
     }

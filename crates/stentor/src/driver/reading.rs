@@ -1,23 +1,18 @@
 //! Reading: bytes become messages, as far as there is room for those that nobody has asked for.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use bytes::BufMut as _;
 use stentor_proto::{Event, Message};
 
 use super::{Core, READ_AHEAD, READS, Reader};
-use crate::buffers;
+use crate::buffers::Queue;
 use crate::error::Result;
 
 impl Core {
     /// Fills the empty queue of a reader with messages, reading on when the caller takes the turns;
     /// `false` at the end.
-    pub(crate) fn poll_take(
-        &mut self,
-        cx: &mut Context<'_>,
-        taken: &mut VecDeque<Message>,
-    ) -> Poll<Result<bool>> {
+    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, taken: &mut Queue) -> Poll<Result<bool>> {
         for _ in 0..READS {
             // No further than to the next messages: what the reader answers to them goes before
             // the answer to a Close frame behind them.
@@ -35,8 +30,8 @@ impl Core {
                 }
                 return Poll::Ready(Ok(true));
             }
-            buffers::give_queue(std::mem::take(taken));
-            buffers::give_queue(std::mem::take(&mut self.ahead));
+            taken.give_back();
+            self.ahead.give_back();
             if self.is_over() {
                 if !self.is_driven() && !self.is_flushed() {
                     // Nobody may call again, so the Close frame leaves now.
@@ -79,22 +74,23 @@ impl Core {
         if self.pong_first || (self.inbound.bytes.is_empty() && !self.connection.is_inflating()) {
             return false;
         }
-        if self.ahead.capacity() == 0 {
-            self.ahead = buffers::take_queue();
-        }
-        let known = self.ahead.len();
-        self.connection.receive_messages(&mut self.inbound.bytes, self.now, &mut self.ahead);
-        if self.ahead.len() == known {
+        let ahead = self.ahead.fill();
+        let known = ahead.len();
+        self.connection.receive_messages(&mut self.inbound.bytes, self.now, ahead);
+        if ahead.len() == known {
             match self.connection.receive(&mut self.inbound.bytes, self.now) {
-                Some(Event::Message(message)) => self.ahead.push_back(message),
-                Some(event) => self.note(event),
+                Some(Event::Message(message)) => ahead.push_back(message),
+                Some(event) => {
+                    self.note(event);
+                    return true;
+                }
                 None => return false,
             }
         }
         if self.discarding {
-            self.ahead.truncate(known);
+            ahead.truncate(known);
         }
-        self.ahead_size += self.ahead.range(known..).map(counted_size).sum::<usize>();
+        self.ahead_size += ahead.range(known..).map(counted_size).sum::<usize>();
         true
     }
 
@@ -108,7 +104,7 @@ impl Core {
             // The Pong leaves before the next Ping is looked at, lest that replace it.
             Event::Ping(_) => self.pong_first = true,
             Event::Pong(pong) => {
-                self.pongs += u64::from(pong.round_trip.is_some());
+                self.pongs = self.pongs.wrapping_add(pong.round_trip.is_some().into());
                 self.wake_waiters();
             }
             _ => self.wake_if_over(),

@@ -1,43 +1,37 @@
-//! What the handles of one connection share with whoever drives it.
+//! What the handles of one connection share with whoever drives it, and the `task` that does.
+
+mod task;
 
 use std::net::{IpAddr, SocketAddr};
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use stentor_proto::{CloseCode, CloseFrame, Compress, Connection, Failure, Message, Misuse, Prepared};
-use tokio::runtime::Handle;
 
 use crate::about::About;
 use crate::driver::{Core, now};
 use crate::error::{Error, Result};
-use crate::handler::BoxError;
 use crate::id::ConnectionId;
 use crate::observer::{Observed, Observers, Subject};
 use crate::registry::Registry;
-use crate::slot::Slot;
 use crate::traffic::Traffic;
 use crate::transport::Transport;
 
-/// After this many turns in a row a busy connection lets the others of its thread have theirs.
-const TURNS: usize = 32;
+pub(crate) use task::{HandlerFailure, Life, Seat, drive};
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Shared {
     core: Mutex<Core>,
     pub(crate) peer_addr: Option<SocketAddr>,
-    pub(crate) subprotocol: Option<Box<str>>,
     pub(crate) id: ConnectionId,
     pub(crate) about: Option<Box<About>>,
     /// Where the connection is listed as long as anything is left of it.
     registry: Option<Arc<Registry<Shared>>>,
     observers: Observers,
-    /// Where a self-driven connection finishes its closing when it is dropped.
-    runtime: Option<Handle>,
 }
 
 /// What is known of a connection when its opening handshake is done.
@@ -47,7 +41,6 @@ pub(crate) struct Opened {
     /// What arrived behind the handshake.
     pub(crate) inbound: BytesMut,
     pub(crate) peer_addr: Option<SocketAddr>,
-    pub(crate) subprotocol: Option<Box<str>>,
     pub(crate) about: Option<Box<About>>,
     pub(crate) registry: Option<Arc<Registry<Shared>>>,
     pub(crate) watchers: Watchers,
@@ -72,18 +65,21 @@ impl Shared {
         let shared = Arc::new(Self {
             core: Mutex::new(core),
             peer_addr: opened.peer_addr,
-            subprotocol: opened.subprotocol,
             id: ConnectionId::next(),
             about: opened.about,
             registry: opened.registry,
             observers,
-            runtime: if driven { None } else { Handle::try_current().ok() },
         });
         if let Some(registry) = &shared.registry {
             registry.insert(shared.id, Arc::downgrade(&shared));
         }
         shared.observers.opened(&Observed::new(&*shared));
         shared
+    }
+
+    /// The subprotocol that was agreed on, if any.
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
+        self.about.as_ref()?.subprotocol.as_deref()
     }
 
     /// The client's address: the peer's, or the one that a trusted proxy has told.
@@ -123,6 +119,14 @@ impl Shared {
             if let Some(watch) = &mut self.lock().watch {
                 watch.has_told();
             }
+        }
+    }
+
+    /// Tells the observers what a turn of the connection's task has brought.
+    #[inline]
+    pub(crate) fn tell_as_driver(&self) {
+        if !self.observers.is_empty() {
+            self.tell(true);
         }
     }
 
@@ -233,7 +237,7 @@ impl Shared {
         std::future::poll_fn(|cx| {
             self.with(|core| {
                 core.poll_change(cx, |core| {
-                    if core.pongs > answered {
+                    if core.pongs != answered {
                         return Ok(core.connection.round_trip());
                     }
                     core.check_open().map(|()| None)
@@ -274,10 +278,10 @@ impl Shared {
 
     /// Has a task drive the connection, if none does.
     pub(crate) fn hand_over(self: &Arc<Self>) {
-        let was_driven = self.with(|core| core.is_gone() || core.hand_over());
-        if let (false, Some(runtime)) = (was_driven, &self.runtime) {
-            let slot = Slot::of(Arc::clone(self));
-            runtime.spawn(async move { drive(&slot, Box::pin(std::future::ready(Ok(())))).await });
+        let runtime = self.with(|core| if core.is_gone() { None } else { core.hand_over() });
+        if let Some(runtime) = runtime {
+            let seat = Seat::Found(Arc::clone(self));
+            runtime.spawn(async { drive(seat, pin!(Some(std::future::ready(Ok(()))))).await });
         }
     }
 
@@ -344,7 +348,7 @@ impl Subject for Shared {
     }
 
     fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.subprotocol()
     }
 
     fn traffic(&self) -> Traffic {
@@ -400,102 +404,5 @@ impl Future for Send<'_> {
             shared.tell(false);
         }
         departed
-    }
-}
-
-/// Why a handler ended otherwise than well.
-#[derive(Debug)]
-pub(crate) enum HandlerFailure {
-    Error(BoxError),
-    Panic,
-}
-
-/// Drives the connection that stands in `slot`, or will, and its handler, in one task, until the
-/// handler has ended and the connection is gone.
-///
-/// Each round polls the handler and then takes a turn for all that it did: whatever it sent before
-/// it was suspended leaves in one write.
-pub(crate) async fn drive<F>(slot: &Slot<Arc<Shared>>, handler: Pin<Box<F>>) -> Result<(), HandlerFailure>
-where
-    F: Future<Output = Result<(), BoxError>>,
-{
-    let _abandon = AbandonOnDrop(slot);
-    let mut handler = Some(handler);
-    let mut result = None;
-    std::future::poll_fn(move |cx| {
-        for round in 0..TURNS {
-            match slot.get() {
-                Some(shared) => shared.with(|core| {
-                    if round == 0 {
-                        // What has arrived is there before the handler looks, so that it looks once.
-                        core.turn(cx);
-                    }
-                    core.begin_turn(cx);
-                }),
-                None => slot.wait(cx),
-            }
-            if let Some(running) = &mut handler {
-                result = match std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
-                    Ok(Poll::Pending) => None,
-                    Ok(Poll::Ready(result)) => Some(result.map_err(HandlerFailure::Error)),
-                    Err(_) => Some(Err(HandlerFailure::Panic)),
-                };
-                if result.is_some() {
-                    handler = None;
-                }
-            }
-            let opened = if result.is_some() { slot.leave() } else { slot.get() };
-            let Some(shared) = opened else {
-                return result.take().map_or(Poll::Pending, Poll::Ready);
-            };
-            let (again, over, killed) = shared.with(|core| {
-                core.end_turn();
-                close_abandoned(core, result.as_ref());
-                let again = core.turn(cx);
-                (again, core.is_gone() && core.handles == 0, core.killed)
-            });
-            if !shared.observers.is_empty() {
-                shared.tell(true);
-            }
-            if killed {
-                return Poll::Ready(result.take().unwrap_or(Ok(())));
-            }
-            if over && result.is_some() {
-                return result.take().map_or(Poll::Pending, Poll::Ready);
-            }
-            if !again {
-                return Poll::Pending;
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await
-}
-
-/// When nobody takes the turns of a connection any more, those who hold it learn that it is over.
-struct AbandonOnDrop<'a>(&'a Slot<Arc<Shared>>);
-
-impl Drop for AbandonOnDrop<'_> {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.leave() {
-            shared.with(Core::abandon);
-            if !shared.observers.is_empty() {
-                shared.tell(true);
-            }
-        }
-    }
-}
-
-/// Closes a connection whose handler has failed, or that nobody holds any more.
-fn close_abandoned(core: &mut Core, result: Option<&Result<(), HandlerFailure>>) {
-    let code = match result {
-        Some(Err(_)) => CloseCode::INTERNAL_ERROR,
-        _ if core.handles == 0 => CloseCode::NORMAL,
-        _ => return,
-    };
-    if core.connection.closed().is_none() {
-        // Neither code nor reason can be refused.
-        let _ = core.close(code, "");
     }
 }
