@@ -35,23 +35,18 @@ impl About {
         // A copy, because the URI of a request shares the memory of the whole head.
         let uri = uri.and_then(|uri| uri.to_string().parse().ok());
         let forwarded = source.client.filter(|_| source.is_forwarded());
-        let about = Self { context, uri, subprotocol: subprotocol.map(Into::into), forwarded };
-        about.keep()
+        let subprotocol = subprotocol.map(String::into_boxed_str);
+        let empty = context.is_empty() && uri.is_none() && subprotocol.is_none() && forwarded.is_none();
+        (!empty).then(|| Box::new(Self { context, uri, subprotocol, forwarded }))
     }
 
-    /// What a client knows of its connection, from the response that has accepted it.
-    pub(crate) fn of_client(response: Response<()>) -> Self {
+    /// Of a client that was accepted by this response.
+    pub(crate) fn accepted_by(response: Response<()>) -> Box<Self> {
         let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
         let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(Into::into);
-        let mut context = Extensions::new();
-        context.insert(Answer(response));
-        Self { context, subprotocol, ..Self::default() }
-    }
-
-    fn keep(self) -> Option<Box<Self>> {
-        let Self { context, uri, subprotocol, forwarded } = &self;
-        let empty = context.is_empty() && uri.is_none() && subprotocol.is_none() && forwarded.is_none();
-        (!empty).then(|| Box::new(self))
+        let mut about = Self { subprotocol, ..Self::default() };
+        about.context.insert(Answer(response));
+        Box::new(about)
     }
 
     /// The response that accepted the client.

@@ -298,9 +298,10 @@ impl Acceptor {
         match Box::pin(self.settings.open(transport, None, None)).await {
             Ok(None) => {}
             Ok(Some(upgrade)) => {
-                let (upgrade, seat) = upgrade.awaited();
+                let (mut upgrade, seat) = upgrade.awaited();
+                let span = upgrade.span();
                 let attending = async {
-                    let handler = pin!(Some(accept_for(upgrade, handler)));
+                    let handler = pin!(Some(span.run(accept_for(upgrade, handler))));
                     self.settings.report_handler(drive(seat, handler).await);
                 };
                 Box::pin(attending).await;

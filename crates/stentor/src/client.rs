@@ -17,11 +17,12 @@ use crate::driver::now;
 use crate::entropy::OsEntropy;
 use crate::error::{Error, HandshakeFailure, Result};
 use crate::handshake;
-use crate::observer::Observer;
+use crate::observer::{Arrival, Observer};
 use crate::shared::{Opened, Shared, Watchers};
 use crate::socket::WebSocket;
 #[cfg(feature = "tls")]
 use crate::tls::ClientTls;
+use crate::trace::Span;
 use crate::transport::{Io, Transport};
 
 /// The most bytes of a refusing response's body that are read.
@@ -181,6 +182,11 @@ impl Client {
         U: TryInto<Uri, Error: Into<http::Error>>,
     {
         let uri = parse(uri)?;
+        self.attempt(&uri, |arriving| self.dial(uri.clone(), arriving)).await
+    }
+
+    /// Reaches the server, and opens the connection.
+    async fn dial(&self, uri: Uri, arriving: Arriving) -> Result<WebSocket> {
         let handshake = self.handshake(uri.clone())?;
         // RFC 3986 §3.1: schemes are the same in any case.
         let encrypted = uri.scheme_str().is_some_and(|scheme| scheme.eq_ignore_ascii_case("wss"));
@@ -200,7 +206,20 @@ impl Client {
         let transport = Transport::Tcp(tcp);
         #[cfg(feature = "tls")]
         let transport = if encrypted { self.encrypt(transport, host, deadline).await? } else { transport };
-        self.open(handshake, transport, deadline).await
+        self.open(handshake, transport, deadline, arriving).await
+    }
+
+    /// Opens a connection, of which the log is told.
+    async fn attempt<F>(&self, uri: &Uri, open: impl FnOnce(Arriving) -> F) -> Result<WebSocket>
+    where
+        F: Future<Output = Result<WebSocket>>,
+    {
+        let span = Span::client(uri);
+        let opened = span.run(open(Arriving { span: span.clone(), began: now() })).await;
+        if let Err(error) = &opened {
+            span.failed(error);
+        }
+        opened
     }
 
     #[cfg(feature = "tls")]
@@ -228,8 +247,12 @@ impl Client {
     where
         U: TryInto<Uri, Error: Into<http::Error>>,
     {
-        let handshake = self.handshake(parse(uri)?)?;
-        self.open(handshake, Transport::Boxed(Box::new(io)), self.deadline()).await
+        let uri = parse(uri)?;
+        let open = async |arriving| {
+            let handshake = self.handshake(uri.clone())?;
+            self.open(handshake, Transport::Boxed(Box::new(io)), self.deadline(), arriving).await
+        };
+        self.attempt(&uri, open).await
     }
 
     fn deadline(&self) -> Instant {
@@ -249,7 +272,9 @@ impl Client {
         handshake: ClientHandshake,
         mut transport: Transport,
         deadline: Instant,
+        arriving: Arriving,
     ) -> Result<WebSocket> {
+        arriving.span.reached(transport.peer_addr());
         let mut inbound = BytesMut::new();
         let answer = ask(handshake, &mut transport, &mut inbound);
         let (connection, response) = match timeout_at(deadline, answer).await {
@@ -271,12 +296,19 @@ impl Client {
             peer_addr: transport.peer_addr(),
             transport,
             inbound,
-            about: Some(Box::new(About::of_client(response))),
+            about: Some(About::accepted_by(response)),
             registry: None,
             watchers: self.watchers.clone(),
+            arrival: Arrival { span: arriving.span, took: Some(now() - arriving.began) },
         };
         Ok(WebSocket::new(Shared::new(opened, false)))
     }
+}
+
+/// An attempt to connect: its span, and when it began.
+struct Arriving {
+    span: Span,
+    began: std::time::Instant,
 }
 
 impl Default for Client {

@@ -175,3 +175,21 @@ impl From<HandshakeFailure> for Error {
         Self::Handshake(Box::new(failure))
     }
 }
+
+/// Why a server refuses a client.
+#[derive(Clone, Copy)]
+pub(crate) enum Why<'a> {
+    Error(&'a Error),
+    Rejection(&'a Rejection),
+    Words(&'static str),
+}
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => error.fmt(f),
+            Self::Rejection(rejection) => rejection.fmt(f),
+            Self::Words(words) => f.write_str(words),
+        }
+    }
+}

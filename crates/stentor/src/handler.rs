@@ -1,5 +1,6 @@
 //! What a server's handler may end with.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
@@ -31,9 +32,17 @@ impl<E: Into<BoxError>> HandlerOutput for Result<(), E> {
     }
 }
 
-/// User code panicked.
+/// User code panicked; as an error, it is the handler that did.
 #[derive(Debug)]
 pub(crate) struct Panicked;
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the handler panicked")
+    }
+}
+
+impl std::error::Error for Panicked {}
 
 /// What `future` gives, unless it panics.
 pub(crate) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Panicked> {

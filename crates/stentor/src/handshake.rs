@@ -51,10 +51,10 @@ pub(crate) async fn write(transport: &mut Transport, mut bytes: Bytes) -> io::Re
     .await
 }
 
-/// Answers with `response` instead of a handshake, and ends the connection. Waits at most
-/// `patience` at a time for the transport to take a part of it.
-pub(crate) async fn answer(
-    mut transport: Transport,
+/// Answers with `response` instead of a handshake. Waits at most `patience` at a time for the transport
+/// to take a part of it.
+pub(crate) async fn say(
+    transport: &mut Transport,
     response: &http::Response<Bytes>,
     method: &http::Method,
     patience: Duration,
@@ -63,7 +63,11 @@ pub(crate) async fn answer(
     while bytes.has_remaining() {
         within(patience, |cx| transport.poll_write(cx, &mut bytes)).await?;
     }
-    within(patience, |cx| transport.poll_flush(cx)).await?;
+    within(patience, |cx| transport.poll_flush(cx)).await
+}
+
+/// Ends a connection on which the answer has been said, once the peer has had time to read it.
+pub(crate) async fn see_out(mut transport: Transport, patience: Duration) -> Result<()> {
     within(patience, |cx| transport.poll_shutdown(cx)).await?;
     drain(transport).await;
     Ok(())
@@ -99,15 +103,17 @@ async fn within<T>(
     Ok(result.map_err(|_| Error::Timeout(Phase::Write))??)
 }
 
-/// Answers without waiting, for want of a task to wait in: as much as the transport takes at once.
-pub(crate) fn answer_at_once(transport: &mut Transport, response: &http::Response<Bytes>) {
+/// Answers without waiting, for want of a task to wait in: as much as the transport takes at once. Says
+/// whether that was all.
+pub(crate) fn answer_at_once(transport: &mut Transport, response: &http::Response<Bytes>) -> bool {
     let mut bytes = encode_response(response, &http::Method::GET);
     let mut cx = Context::from_waker(std::task::Waker::noop());
     while bytes.has_remaining() {
         if !matches!(transport.poll_write(&mut cx, &mut bytes), Poll::Ready(Ok(_))) {
-            return;
+            return false;
         }
     }
-    let _ = transport.poll_flush(&mut cx);
+    let flushed = matches!(transport.poll_flush(&mut cx), Poll::Ready(Ok(())));
     let _ = transport.poll_shutdown(&mut cx);
+    flushed
 }

@@ -82,7 +82,7 @@ impl Hooks {
             match tokio::time::timeout(patience, decision).await {
                 Ok(Ok(Ok(context))) => request.extend_context(context),
                 Ok(Ok(Err(rejection))) => return Err(rejection.into()),
-                Ok(Err(Panicked)) => return Err(Refusal::panic("authorize")),
+                Ok(Err(Panicked)) => return Err(Refusal::panic("authorize hook")),
                 Err(_) => {
                     let message = "the decision took too long";
                     return Err(Rejection::new(StatusCode::REQUEST_TIMEOUT, message).into());
@@ -90,13 +90,13 @@ impl Hooks {
             }
         }
         let mut acceptance = Acceptance::new();
-        acceptance.subprotocol = calling("subprotocol", || self.choose_subprotocol(&request))?;
+        acceptance.subprotocol = calling("subprotocol hook", || self.choose_subprotocol(&request))?;
         if acceptance.subprotocol.is_none() && self.subprotocol_required {
             let message = "none of the subprotocols offered is spoken here";
             return Err(Rejection::new(StatusCode::BAD_REQUEST, message).into());
         }
         if let Some(edit) = &self.response {
-            calling("response", || edit(&request, &mut acceptance))?;
+            calling("response hook", || edit(&request, &mut acceptance))?;
         }
         Ok((request, acceptance))
     }

@@ -15,10 +15,11 @@ use stentor_proto::{Config, Connection, Phase};
 use tokio::runtime::Handle;
 
 use crate::driver::now;
-use crate::error::{Error, HandshakeFailure, Result};
+use crate::error::{Error, HandshakeFailure, Result, Why};
 use crate::handler::HandlerOutput;
 use crate::hooks::BoxFuture;
 use crate::limits::Place;
+use crate::observer::Visitor;
 use crate::opening::Admission;
 use crate::race::{First, race};
 use crate::request::context_of;
@@ -68,6 +69,34 @@ pub(crate) struct Visit {
     /// Behind a lock that nobody has to wait for, so that references to the whole may be kept across an
     /// `await`.
     pub(crate) arriving: Mutex<Arriving>,
+    pub(crate) unanswered: Unanswered,
+}
+
+/// A client that waits for its answer. When it is forgotten, the application has answered in its own
+/// way, or not at all.
+pub(crate) struct Unanswered {
+    visitor: Visitor,
+    waits: bool,
+}
+
+impl Unanswered {
+    pub(crate) fn new(visitor: Visitor) -> Self {
+        Self { visitor, waits: true }
+    }
+
+    /// It waits no longer.
+    fn answered(mut self) -> Visitor {
+        self.waits = false;
+        self.visitor.clone()
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if self.waits {
+            self.visitor.dropped(Why::Words("the application has answered in another way"));
+        }
+    }
 }
 
 impl<B> HttpUpgrade<B> {
@@ -158,23 +187,27 @@ impl<B: From<Bytes>> HttpUpgrade<B> {
         let settings = Arc::clone(&visit.settings);
         let peer_addr = accepted.request.peer_addr();
         if settings.shutdown.has_begun() {
-            return last_response(settings.busy().into()).map(B::from);
+            let rejection = settings.busy();
+            let visitor = visit.unanswered.answered();
+            visitor.refusing(rejection.status(), Why::Rejection(&rejection)).end(true);
+            return last_response(rejection.into()).map(B::from);
         }
         let response = accepted.request.offer().response(&accepted.acceptance, &accepted.terms.config);
-        let spawned =
-            response.map_err(|error| HandshakeFailure::Accept(error).to_string()).and_then(|response| {
-                let runtime = Handle::try_current().map_err(|error| error.to_string())?;
+        let runtime = Handle::try_current();
+        let (why, error) = match (response, runtime) {
+            (Ok(response), Ok(runtime)) => {
                 runtime.spawn(connection(accepted, visit, handler));
-                Ok(response)
-            });
-        match spawned {
-            Ok(response) => response.map(|()| B::from(Bytes::new())),
-            Err(error) => {
-                settings.report(peer_addr, error.into());
-                let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
-                last_response(response).map(B::from)
+                return response.map(|()| B::from(Bytes::new()));
             }
-        }
+            (Err(error), _) => {
+                ("the answer would break the protocol", HandshakeFailure::Accept(error).to_string())
+            }
+            (_, Err(error)) => ("there is no tokio runtime", error.to_string()),
+        };
+        let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error");
+        visit.unanswered.answered().refusing(response.status(), Why::Words(why)).end(true);
+        settings.report(peer_addr, error.into());
+        last_response(response).map(B::from)
     }
 }
 
@@ -190,9 +223,10 @@ where
         let opened = open(accepted, visit).await;
         let (shared, place) =
             opened.map_err(|error| settings.report(peer_addr, error.to_string().into())).ok()?;
+        let span = shared.span.clone();
         Some(Box::pin(async move {
             let socket = WebSocket::new(Arc::clone(&shared));
-            let handler = pin!(Some(async { handler(socket).await.into_result() }));
+            let handler = pin!(Some(span.run(async { handler(socket).await.into_result() })));
             settings.report_handler(drive(Seat::Found(shared), handler).await);
             drop(place);
         }))
@@ -201,15 +235,23 @@ where
 
 /// Waits for the byte stream, and opens the connection on it.
 async fn open(accepted: Accepted, visit: Visit) -> Result<(Arc<Shared>, Place)> {
-    let Visit { mut admission, arriving, .. } = visit;
+    let Visit { mut admission, arriving, unanswered, .. } = visit;
+    let visitor = unanswered.answered();
     let patience = accepted.terms.config.handshake.timeout;
     let mut ended = Some(&mut admission);
     // Nobody has ever held the lock.
     let arriving = arriving.into_inner().unwrap_or_else(PoisonError::into_inner);
     let arriving = tokio::time::timeout(patience, arriving);
-    let (transport, inbound) = match race(arriving, Admission::ended(&mut ended)).await {
-        First::Left(arrived) => arrived.map_err(|_| Error::Timeout(Phase::Handshake))??,
-        First::Right(()) => return Err(Error::Timeout(Phase::Handshake)),
+    let arrived = match race(arriving, Admission::ended(&mut ended)).await {
+        First::Left(Ok(arrived)) => arrived.map_err(Error::from),
+        First::Left(Err(_)) | First::Right(()) => Err(Error::Timeout(Phase::Handshake)),
+    };
+    let (transport, inbound) = match arrived {
+        Ok(arrived) => arrived,
+        Err(error) => {
+            visitor.dropped(Why::Error(&error));
+            return Err(error);
+        }
     };
     let made = accepted.make(|offer, _, config| {
         let agreed = offer.deflate(&config);
@@ -219,7 +261,7 @@ async fn open(accepted: Accepted, visit: Visit) -> Result<(Arc<Shared>, Place)> 
             None => connection,
         })
     })?;
-    let shared = made.open(transport, inbound, |opened| Shared::new(opened, true));
+    let shared = made.open(transport, inbound, visitor.arrived(), |opened| Shared::new(opened, true));
     Ok((shared, admission.place))
 }
 

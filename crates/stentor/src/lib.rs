@@ -108,6 +108,11 @@ mod timer;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod tls_error;
+#[cfg(feature = "tracing")]
+mod trace;
+#[cfg(not(feature = "tracing"))]
+#[path = "untraced.rs"]
+mod trace;
 mod traffic;
 mod transport;
 mod upgrade;

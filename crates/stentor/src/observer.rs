@@ -5,13 +5,16 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{StatusCode, Uri};
 use stentor_proto::{Closed, Failure, ProtocolError};
 
 use crate::about::About;
+use crate::driver::now;
+use crate::error::Why;
 use crate::id::ConnectionId;
+use crate::trace::Span;
 use crate::traffic::Traffic;
 use crate::watch::Notice;
 
@@ -56,7 +59,9 @@ use crate::watch::Notice;
 /// # }
 /// ```
 pub trait Observer: Send + Sync + 'static {
-    /// An opening handshake has come to nothing, on a server.
+    /// An opening handshake has come to nothing, on a server. It is told once the answer is written, or
+    /// cannot be; for every connection that is accepted either this is called, once, or `opened`, or
+    /// neither, when it was a plain request that the [http hook](crate::Server::http) has answered.
     fn refused(&self, refused: &Refused<'_>) {
         let _ = refused;
     }
@@ -129,6 +134,7 @@ impl<T: Observer + ?Sized> Observer for Arc<T> {
 #[derive(Clone, Copy)]
 pub struct Observed<'a> {
     subject: &'a dyn Subject,
+    handshake: Option<Duration>,
 }
 
 /// What there is to be seen of a connection.
@@ -144,7 +150,12 @@ pub(crate) trait Subject {
 
 impl<'a> Observed<'a> {
     pub(crate) fn new(subject: &'a dyn Subject) -> Self {
-        Self { subject }
+        Self { subject, handshake: None }
+    }
+
+    /// A connection that has just been opened.
+    pub(crate) fn opened(subject: &'a dyn Subject, handshake: Option<Duration>) -> Self {
+        Self { subject, handshake }
     }
 
     /// The number of the connection, by which [`Connections`](crate::Connections) finds it.
@@ -183,6 +194,15 @@ impl<'a> Observed<'a> {
         self.subject.subprotocol()
     }
 
+    /// How long the opening handshake took, from the moment at which the server accepted the byte stream,
+    /// or the client began to look for its server; TLS and hooks included. It is told to
+    /// [`opened`](Observer::opened) and then forgotten. Inside another HTTP server it begins with the
+    /// request.
+    #[must_use]
+    pub fn handshake(&self) -> Option<Duration> {
+        self.handshake
+    }
+
     /// What has passed so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
@@ -208,8 +228,15 @@ impl fmt::Debug for Observed<'_> {
 pub struct Refused<'a> {
     /// The other end of the TCP connection; `None` over other byte streams.
     pub peer_addr: Option<SocketAddr>,
-    /// What the client was answered; `None` when it was dropped without an answer.
+    /// What the client is answered. `None` when it is dropped without an answer: by the accept filter,
+    /// before or during TLS, or because it is gone itself.
+    ///
+    /// Inside another HTTP server it is also `None` when the application answers in place of the
+    /// [`HttpUpgrade`](crate::HttpUpgrade), which only that server sees.
     pub status: Option<StatusCode>,
+    /// Whether the answer was written whole. A client that hangs up before, or does not read, is not
+    /// answered. Inside another HTTP server, the answer was given to that server.
+    pub answered: bool,
     /// Why. It tells nothing of what the request said.
     pub reason: &'a (dyn fmt::Display + Sync),
 }
@@ -219,8 +246,76 @@ impl fmt::Debug for Refused<'_> {
         f.debug_struct("Refused")
             .field("peer_addr", &self.peer_addr)
             .field("status", &self.status)
+            .field("answered", &self.answered)
             .field("reason", &format_args!("{}", self.reason))
             .finish()
+    }
+}
+
+/// One client in its opening handshake, and whom to tell that it is refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    pub(crate) peer_addr: Option<SocketAddr>,
+    pub(crate) span: Span,
+    began: Instant,
+    observers: Observers,
+}
+
+impl Visitor {
+    pub(crate) fn new(peer_addr: Option<SocketAddr>, observers: Observers) -> Self {
+        Self { peer_addr, span: Span::server(peer_addr), began: now(), observers }
+    }
+
+    /// The opening handshake is done.
+    pub(crate) fn arrived(self) -> Arrival {
+        Arrival { span: self.span, took: Some(now() - self.began) }
+    }
+
+    /// It is about to be answered with `status`.
+    pub(crate) fn refusing<'a>(&'a self, status: StatusCode, why: Why<'a>) -> Refusing<'a> {
+        Refusing { visitor: self, status, why, answered: false }
+    }
+
+    /// It is dropped without an answer.
+    pub(crate) fn dropped(&self, why: Why<'_>) {
+        self.refused(None, false, why);
+    }
+
+    fn refused(&self, status: Option<StatusCode>, answered: bool, why: Why<'_>) {
+        self.span.refused(status, answered, why);
+        let refused = Refused { peer_addr: self.peer_addr, status, answered, reason: &why };
+        self.span.within(|| self.observers.each(|observer| observer.refused(&refused)));
+    }
+}
+
+/// How a connection has come about.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) span: Span,
+    /// How long its opening handshake took, if that was done here.
+    pub(crate) took: Option<Duration>,
+}
+
+/// A client that is being refused, which is told when that is over: by the answer, or by its being
+/// given up.
+#[must_use = "it is over when it is dropped"]
+pub(crate) struct Refusing<'a> {
+    visitor: &'a Visitor,
+    status: StatusCode,
+    why: Why<'a>,
+    answered: bool,
+}
+
+impl Refusing<'_> {
+    /// The answer is written, or cannot be.
+    pub(crate) fn end(mut self, answered: bool) {
+        self.answered = answered;
+    }
+}
+
+impl Drop for Refusing<'_> {
+    fn drop(&mut self) {
+        self.visitor.refused(Some(self.status), self.answered, self.why);
     }
 }
 
@@ -249,10 +344,6 @@ impl Observers {
             // What it keeps is its own, and the next call finds it as this one has left it.
             let _ = catch_unwind(AssertUnwindSafe(|| tell(&**observer)));
         }
-    }
-
-    pub(crate) fn refused(&self, refused: &Refused<'_>) {
-        self.each(|observer| observer.refused(refused));
     }
 
     pub(crate) fn opened(&self, connection: &Observed<'_>) {

@@ -19,11 +19,12 @@ use stentor_proto::handshake::{
     Acceptance, HandshakeError, Incoming, Offer, Progress, ServerHandshake, error_response,
 };
 
-use crate::error::{Error, HandshakeFailure, Result};
+use crate::error::{Error, HandshakeFailure, Result, Why};
 use crate::forwarded::Source;
 use crate::handler::{Panicked, catch_panic};
 use crate::handshake;
 use crate::limits::{Handshaking, Place, TooMany};
+use crate::observer::Visitor;
 use crate::proxy_protocol;
 use crate::race::{First, race};
 use crate::rejection::Rejection;
@@ -70,26 +71,31 @@ impl Settings {
         peer_addr: Option<SocketAddr>,
         admission: Option<&mut Admission>,
     ) -> Result<Option<Upgrade>> {
-        let opened = self.answer_request(transport, peer_addr, admission).await;
-        if let Err(error) = &opened {
-            self.refused(peer_addr, error);
-        }
-        opened
+        let visitor = self.visitor(peer_addr);
+        visitor.span.accepted();
+        let answering = self.answer_request(transport, &visitor, admission);
+        visitor.span.run(answering).await.map_err(|Unopened { error, told }| {
+            if !told {
+                visitor.dropped(Why::Error(&error));
+            }
+            error
+        })
     }
 
     async fn answer_request(
         &self,
         transport: Transport,
-        peer_addr: Option<SocketAddr>,
+        visitor: &Visitor,
         mut admission: Option<&mut Admission>,
-    ) -> Result<Option<Upgrade>> {
+    ) -> Result<Option<Upgrade>, Unopened> {
+        let peer_addr = visitor.peer_addr;
         let mut source = Source::direct(peer_addr);
         #[cfg(feature = "tls")]
         let transport =
             match race(self.decrypt(transport, &mut source), Admission::ended(&mut admission)).await {
                 First::Left(transport) => transport?,
                 // The client would not understand a word yet.
-                First::Right(()) => return Err(HandshakeFailure::Rejected(self.busy()).into()),
+                First::Right(()) => return Err(Error::from(HandshakeFailure::Rejected(self.busy())).into()),
             };
         let mut transport = transport;
         let mut inbound = BytesMut::new();
@@ -97,23 +103,28 @@ impl Settings {
         let arriving = tokio::time::timeout(self.config.handshake.timeout, arriving);
         let arrived = match race(arriving, Admission::ended(&mut admission)).await {
             First::Left(Ok(Ok(arrived))) => arrived,
-            First::Left(Ok(Err(error))) => return Err(error.into()),
+            First::Left(Ok(Err(error))) => return Err(Error::from(error).into()),
             First::Left(Err(_)) => Err(HandshakeError::TimedOut),
-            First::Right(()) => return Err(give_way(transport, self.busy())),
+            First::Right(()) => return Err(give_way(transport, visitor, self.busy())),
         };
         let incoming = match arrived {
             Ok(incoming) => incoming,
             Err(error) => {
                 drop(inbound);
-                return self.refuse(transport, error, admission).await;
+                return Err(self.refuse(transport, visitor, HandshakeFailure::Offer(error), admission).await);
             }
         };
         #[cfg(feature = "tls")]
         let incoming = with_tls_info(incoming, &transport);
+        visitor.span.asks_for(match &incoming {
+            Incoming::Upgrade(offer) => offer.request().uri(),
+            Incoming::Plain(request) => request.uri(),
+        });
         let offer = match (incoming, &self.http) {
             (Incoming::Upgrade(offer), _) => offer,
             (Incoming::Plain(_), None) => {
-                return self.refuse(transport, HandshakeError::UpgradeRequired, admission).await;
+                let failure = HandshakeFailure::Offer(HandshakeError::UpgradeRequired);
+                return Err(self.refuse(transport, visitor, failure, admission).await);
             }
             (Incoming::Plain(request), Some(hook)) => {
                 if let Some(admission) = admission {
@@ -121,21 +132,27 @@ impl Settings {
                 }
                 let method = request.method().clone();
                 let response = catch_panic(async { hook(request).await }).await.unwrap_or_else(|Panicked| {
-                    self.report(peer_addr, "the http hook panicked".into());
+                    self.report_panic(peer_addr, "http hook");
                     error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
                 });
-                handshake::answer(transport, &response, &method, self.config.write_timeout).await?;
-                return Ok(None);
+                let patience = self.config.write_timeout;
+                let said = handshake::say(&mut transport, &response, &method, patience).await;
+                let answered = match said {
+                    Ok(()) => handshake::see_out(transport, patience).await,
+                    failed => failed,
+                };
+                // It has not come for an opening handshake, so it is not refused one.
+                return answered.map(|()| None).map_err(|error| Unopened { error, told: true });
             }
         };
         match self.decide(offer, source, &mut admission).await {
             Ok((request, acceptance)) => {
-                Ok(Some(Upgrade::new(self.accepted(request, acceptance), transport, inbound)))
+                let accepted = self.accepted(request, acceptance);
+                Ok(Some(Upgrade::new(accepted, visitor.clone(), transport, inbound)))
             }
-            Err(Denial { rejection, in_haste: true }) => Err(give_way(transport, rejection)),
+            Err(Denial { rejection, in_haste: true }) => Err(give_way(transport, visitor, rejection)),
             Err(Denial { rejection, in_haste: false }) => {
-                self.answer(transport, &rejection.clone().into(), admission).await?;
-                Err(HandshakeFailure::Rejected(rejection).into())
+                Err(self.refuse(transport, visitor, HandshakeFailure::Rejected(rejection), admission).await)
             }
         }
     }
@@ -159,7 +176,7 @@ impl Settings {
             First::Left(Ok(decision)) => Ok(decision),
             First::Left(Err(refusal)) => {
                 if let Some(hook) = refusal.panicked {
-                    self.report(peer_addr, format!("the {hook} hook panicked").into());
+                    self.report_panic(peer_addr, hook);
                 }
                 Err(refusal.rejection.into())
             }
@@ -261,32 +278,32 @@ impl Settings {
         Ok(UpgradeRequest::new(offer, source))
     }
 
-    async fn refuse<T>(
+    /// Answers who is refused, tells who watches, and sees him out; not for long, when others need the
+    /// room.
+    async fn refuse(
         &self,
-        transport: Transport,
-        error: HandshakeError,
-        admission: Option<&mut Admission>,
-    ) -> Result<T> {
-        self.answer(transport, &error.response(), admission).await?;
-        Err(HandshakeFailure::Offer(error).into())
-    }
-
-    /// Answers who is refused, and sees him out; not for long, when others need the room.
-    async fn answer(
-        &self,
-        transport: Transport,
-        response: &Response<Bytes>,
+        mut transport: Transport,
+        visitor: &Visitor,
+        failure: HandshakeFailure,
         mut admission: Option<&mut Admission>,
-    ) -> Result<()> {
+    ) -> Unopened {
         if let Some(handshaking) = Admission::handshaking(&admission) {
             handshaking.is_dispensable();
         }
+        let (response, patience) = (response_to(&failure), self.config.write_timeout);
+        let error = Error::from(failure);
+        let refusing = visitor.refusing(response.status(), Why::Error(&error));
         // The method is unknown, or GET, or not to be trusted; a body does no harm even to HEAD,
         // because the connection ends behind it.
-        let answering = handshake::answer(transport, response, &Method::GET, self.config.write_timeout);
+        let answering = async {
+            let said = handshake::say(&mut transport, &response, &Method::GET, patience).await;
+            refusing.end(said.is_ok());
+            said?;
+            handshake::see_out(transport, patience).await
+        };
         match race(answering, Admission::ended(&mut admission)).await {
-            First::Left(answered) => answered,
-            First::Right(()) => Ok(()),
+            First::Left(Err(error)) => Unopened { error, told: true },
+            First::Left(Ok(())) | First::Right(()) => Unopened { error, told: true },
         }
     }
 
@@ -312,10 +329,35 @@ impl From<Rejection> for Denial {
     }
 }
 
+/// Why an opening handshake has come to nothing.
+struct Unopened {
+    error: Error,
+    /// Those who watch know, or need not.
+    told: bool,
+}
+
+impl From<Error> for Unopened {
+    fn from(error: Error) -> Self {
+        Self { error, told: false }
+    }
+}
+
+/// What a client is answered.
+fn response_to(failure: &HandshakeFailure) -> Response<Bytes> {
+    match failure {
+        HandshakeFailure::Offer(error) => error.response(),
+        HandshakeFailure::Rejected(rejection) => rejection.clone().into(),
+        _ => error_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+    }
+}
+
 /// Ends a handshake for the sake of others, with what can be said without waiting.
-fn give_way(mut transport: Transport, rejection: Rejection) -> Error {
-    handshake::answer_at_once(&mut transport, &rejection.clone().into());
-    HandshakeFailure::Rejected(rejection).into()
+fn give_way(mut transport: Transport, visitor: &Visitor, rejection: Rejection) -> Unopened {
+    let answered = handshake::answer_at_once(&mut transport, &rejection.clone().into());
+    let status = rejection.status();
+    let error = HandshakeFailure::Rejected(rejection).into();
+    visitor.refusing(status, Why::Error(&error)).end(answered);
+    Unopened { error, told: true }
 }
 
 /// Notes what is known of a client that came over TLS, for the hooks to see.

@@ -82,6 +82,15 @@ impl Rejection {
         self.0.status
     }
 
+    /// The message, unless it was composed at run time.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn fixed_message(&self) -> Option<&'static str> {
+        match self.0.message {
+            Cow::Borrowed(message) => Some(message),
+            Cow::Owned(_) => None,
+        }
+    }
+
     /// The message for people.
     #[must_use]
     pub fn message(&self) -> &str {

@@ -10,17 +10,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Response};
 
-use crate::error::Result;
+use crate::error::{Result, Why};
 use crate::handler::HandlerOutput;
 use crate::handshake;
 use crate::limits::{Limiter, Limits, Place, TooMany};
 use crate::listener::{self, Listener};
-use crate::observer::Refused;
 use crate::opening::{Admission, too_many};
 use crate::race::{First, race};
 use crate::rejection::Rejection;
 use crate::settings::Settings;
 use crate::shared::{Life, drive};
+use crate::trace;
 use crate::transport::Transport;
 use crate::upgrade::Upgrade;
 
@@ -50,6 +50,9 @@ where
     /// Serves in the runtime that it is called in, until the server is shut down.
     pub(crate) async fn serve(self: Arc<Self>, listeners: Vec<Listener>) -> Result<()> {
         let _serving = self.settings.shutdown.serving(&self.settings.connections);
+        for listener in &listeners {
+            trace::listening(listener.local_addr().ok());
+        }
         if let First::Left(broken) = race(self.accept_all(&listeners), self.settings.shutdown.begun()).await {
             return broken;
         }
@@ -67,6 +70,7 @@ where
             let mut place = self.limiter.place().await;
             let (transport, peer) = listener::accept(listeners, relieve).await?;
             if !self.lets_in(peer) {
+                self.settings.visitor(peer).dropped(Why::Words("the accept filter does not let it in"));
                 continue;
             }
             if let Err(TooMany) = self.count(peer, &mut place) {
@@ -100,7 +104,7 @@ where
                 // What the filter keeps is the server's own, and the next one finds it as this one
                 // has left it.
                 catch_unwind(AssertUnwindSafe(|| filter(peer))).unwrap_or_else(|_| {
-                    self.settings.report(Some(peer), "the accept filter panicked".into());
+                    self.settings.report_panic(Some(peer), "accept filter");
                     false
                 })
             }
@@ -120,14 +124,18 @@ where
     /// Refuses without having read anything, as far as there is time for it. With TLS there is not:
     /// whoever is refused is dropped, because a handshake costs the server more than the client.
     fn refuse(&self, transport: Transport, peer_addr: Option<SocketAddr>, rejection: Rejection) {
+        let visitor = self.settings.visitor(peer_addr);
         let room = if self.settings.speaks_tls() { None } else { self.limiter.farewell() };
-        let status = room.as_ref().map(|_| rejection.status());
-        let refused = Refused { peer_addr, status, reason: &rejection };
-        self.settings.watchers.observers.refused(&refused);
-        let Some(room) = room else { return };
+        let Some(room) = room else { return visitor.dropped(Why::Rejection(&rejection)) };
+        let mut transport = transport;
         tokio::spawn(async move {
-            let response: Response<Bytes> = rejection.into();
-            let _ = handshake::answer(transport, &response, &Method::GET, PATIENCE).await;
+            let refusing = visitor.refusing(rejection.status(), Why::Rejection(&rejection));
+            let response: Response<Bytes> = rejection.clone().into();
+            let said = handshake::say(&mut transport, &response, &Method::GET, PATIENCE).await;
+            refusing.end(said.is_ok());
+            if said.is_ok() {
+                let _ = handshake::see_out(transport, PATIENCE).await;
+            }
             drop(room);
         });
     }
@@ -146,11 +154,13 @@ where
                 service.settings.report(peer, error.to_string().into());
                 None
             });
-            let (upgrade, seat) = upgrade?.awaited();
+            let (mut upgrade, seat) = upgrade?.awaited();
+            let span = upgrade.span();
             let place = admission.place;
             Some(Box::pin(async move {
                 // Made where it stays: what is moved into a future has room there twice.
-                let handler = pin!(Some(async { (service.handler)(upgrade).await.into_result() }));
+                let handler = span.run(async { (service.handler)(upgrade).await.into_result() });
+                let handler = pin!(Some(handler));
                 service.settings.report_handler(drive(seat, handler).await);
                 drop(place);
             }))

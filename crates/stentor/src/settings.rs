@@ -10,15 +10,15 @@ use stentor_proto::handshake::OriginPolicy;
 use stentor_proto::{Config, Versions};
 
 use crate::connections::Connections;
-use crate::error::Error;
 use crate::forwarded::TrustedProxies;
 use crate::handler::BoxError;
 use crate::hooks::{BoxFuture, Hooks};
-use crate::observer::Refused;
+use crate::observer::Visitor;
 use crate::shared::{HandlerFailure, Watchers};
 use crate::shutdown::Shutdown;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
+use crate::trace;
 
 /// There is none without the feature.
 #[cfg(not(feature = "tls"))]
@@ -74,10 +74,15 @@ impl Settings {
         }
     }
 
-    /// Tells the observers of an opening handshake that has come to nothing.
-    pub(crate) fn refused(&self, peer_addr: Option<SocketAddr>, error: &Error) {
-        let refused = Refused { peer_addr, status: error.status(), reason: error };
-        self.watchers.observers.refused(&refused);
+    /// Tells that a hook has panicked, and in whose hands.
+    pub(crate) fn report_panic(&self, peer_addr: Option<SocketAddr>, hook: &'static str) {
+        trace::panicked(hook);
+        self.report(peer_addr, format!("the {hook} panicked").into());
+    }
+
+    /// A client that begins its opening handshake.
+    pub(crate) fn visitor(&self, peer_addr: Option<SocketAddr>) -> Visitor {
+        Visitor::new(peer_addr, self.watchers.observers.clone())
     }
 
     /// Tells the hook what went wrong, and with whom.

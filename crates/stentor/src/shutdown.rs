@@ -25,6 +25,7 @@ use crate::entropy::OsEntropy;
 use crate::limits::Limiter;
 use crate::race::race;
 use crate::shared::Shared;
+use crate::trace;
 
 /// How a server takes leave of its connections.
 ///
@@ -329,6 +330,7 @@ impl Shutdown {
         // Those who have not even finished their requests.
         limiter.end_handshakes(false);
         let mut drained = Drained { connections: connections.len(), ..Drained::default() };
+        trace::shutting_down(drained.connections);
         if let Some(drain) = drain {
             let farewells = say_farewell(turns(connections, drain.window), &drain, began);
             let aborted = self.until(|phase| matches!(phase, Phase::Aborting));
@@ -344,6 +346,7 @@ impl Shutdown {
         limiter.end_handshakes(true);
         // Their tasks end as soon as they are polled, unless one blocks its thread.
         let _ = tokio::time::timeout(Duration::from_secs(1), limiter.all_gone()).await;
+        trace::drained(drained.connections, drained.cleanly, drained.otherwise, drained.dropped);
         self.phase.send_replace(Phase::Done(drained));
     }
 }

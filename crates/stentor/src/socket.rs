@@ -19,8 +19,10 @@ use stentor_proto::{
 use crate::error::{Error, Result};
 use crate::id::ConnectionId;
 use crate::intake::Intake;
+use crate::observer::Arrival;
 use crate::shared::{Opened, Shared, Watchers};
 use crate::split::{Receiver, Sender};
+use crate::trace::Span;
 use crate::traffic::Traffic;
 use crate::transport::{Io, Transport};
 
@@ -82,6 +84,7 @@ impl WebSocket {
     /// ```
     pub fn from_connection(connection: Connection, io: impl Io, received: BytesMut) -> Self {
         let transport = Transport::Boxed(Box::new(io));
+        let span = Span::given(connection.role());
         let opened = Opened {
             connection,
             transport,
@@ -90,6 +93,7 @@ impl WebSocket {
             about: None,
             registry: None,
             watchers: Watchers::default(),
+            arrival: Arrival { span, took: None },
         };
         Self::new(Shared::new(opened, false))
     }
@@ -286,6 +290,32 @@ impl WebSocket {
     #[must_use]
     pub fn id(&self) -> ConnectionId {
         self.shared().id
+    }
+
+    /// The span of the connection, for what works on it in another task than a server's handler, which
+    /// runs within it anyway.
+    ///
+    /// ```
+    /// use stentor::WebSocket;
+    /// use tracing::Instrument as _;
+    ///
+    /// async fn listen(mut socket: WebSocket) {
+    ///     while let Ok(Some(message)) = socket.recv().await {
+    ///         tracing::info!(len = message.len(), "received");
+    ///     }
+    /// }
+    ///
+    /// # async fn example() -> stentor::Result<()> {
+    /// let socket = stentor::connect("ws://127.0.0.1:9001").await?;
+    /// let span = socket.span();
+    /// tokio::spawn(listen(socket).instrument(span));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        self.shared().span.get()
     }
 
     /// On a server, the client's address: the peer's, or the one told by a

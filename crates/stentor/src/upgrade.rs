@@ -13,14 +13,15 @@ use stentor_proto::{Config, Connection};
 use crate::about::About;
 use crate::connections::Connections;
 use crate::driver::now;
-use crate::error::{HandshakeFailure, Result};
+use crate::error::{HandshakeFailure, Result, Why};
 use crate::handshake;
-use crate::observer::{Observers, Refused};
+use crate::observer::{Arrival, Visitor};
 use crate::request::{UpgradeRequest, context_of};
 use crate::shared::{Opened, Seat, Shared, Watchers};
 use crate::shutdown::Shutdown;
 use crate::slot::Slot;
 use crate::socket::WebSocket;
+use crate::trace::Span;
 use crate::transport::Transport;
 
 /// A valid opening handshake that waits for its answer (RFC 6455 §4.2.2).
@@ -76,26 +77,13 @@ pub(crate) struct Terms {
 }
 
 /// A client that waits for its answer, and gets one even if it is forgotten.
-struct Unanswered(Transport, Refusing);
+struct Unanswered(Transport, Visitor);
 
-/// Whom to tell that a client is refused.
-struct Refusing {
-    peer_addr: Option<SocketAddr>,
-    observers: Observers,
-}
-
-impl Refusing {
-    fn tell(&self, status: StatusCode, reason: &str) {
-        let refused = Refused { peer_addr: self.peer_addr, status: Some(status), reason: &reason };
-        self.observers.refused(&refused);
-    }
-}
-
-/// The transport of a client that is answered now.
-fn take(client: Mutex<Unanswered>) -> Transport {
+/// The transport of a client that is answered now, and whom to tell if it is refused.
+fn take(client: Mutex<Unanswered>) -> (Transport, Visitor) {
     // Nobody has ever held the lock.
     let mut client = client.into_inner().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut client.0, Transport::Gone)
+    (std::mem::replace(&mut client.0, Transport::Gone), client.1.clone())
 }
 
 impl Drop for Unanswered {
@@ -103,18 +91,21 @@ impl Drop for Unanswered {
         if !matches!(self.0, Transport::Gone) {
             let message = "the handshake was not answered";
             let response = error_response(StatusCode::INTERNAL_SERVER_ERROR, message);
-            handshake::answer_at_once(&mut self.0, &response);
-            self.1.tell(response.status(), message);
+            let answered = handshake::answer_at_once(&mut self.0, &response);
+            self.1.refusing(response.status(), Why::Words(message)).end(answered);
         }
     }
 }
 
 impl Upgrade {
-    pub(crate) fn new(accepted: Accepted, transport: Transport, inbound: BytesMut) -> Self {
-        let observers = accepted.terms.watchers.observers.clone();
-        let refusing = Refusing { peer_addr: accepted.request.peer_addr(), observers };
-        let client = Mutex::new(Unanswered(transport, refusing));
+    pub(crate) fn new(accepted: Accepted, visitor: Visitor, transport: Transport, inbound: BytesMut) -> Self {
+        let client = Mutex::new(Unanswered(transport, visitor));
         Self { inner: Box::new(Inner { accepted, client, inbound, slot: None }) }
+    }
+
+    /// Where it is told what becomes of the client.
+    pub(crate) fn span(&mut self) -> Span {
+        self.inner.client.get_mut().unwrap_or_else(PoisonError::into_inner).1.span.clone()
     }
 
     /// The connection, once accepted, is driven by the task that has this seat.
@@ -225,11 +216,13 @@ impl Upgrade {
     /// Dropped before it is done, the client may see a part of the response.
     pub async fn reject(self, response: http::Response<Bytes>) -> Result<()> {
         let Inner { accepted, client, .. } = *self.inner;
-        let transport = take(client);
-        let Accepted { request, terms, .. } = accepted;
-        let refusing = Refusing { peer_addr: request.peer_addr(), observers: terms.watchers.observers };
-        refusing.tell(response.status(), "rejected by the handler");
-        handshake::answer(transport, &response, request.request().method(), terms.config.write_timeout).await
+        let (mut transport, visitor) = take(client);
+        let refusing = visitor.refusing(response.status(), Why::Words("rejected by the handler"));
+        let (method, patience) = (accepted.request.request().method(), accepted.terms.config.write_timeout);
+        let said = handshake::say(&mut transport, &response, method, patience).await;
+        refusing.end(said.is_ok());
+        said?;
+        handshake::see_out(transport, patience).await
     }
 }
 
@@ -237,7 +230,8 @@ impl Upgrade {
 fn open(inner: Box<Inner>) -> Result<WebSocket> {
     let Inner { accepted, client, inbound, slot } = *inner;
     let made = accepted.make(|offer, acceptance, config| offer.accept(acceptance, config, now()))?;
-    Ok(WebSocket::new(made.open(take(client), inbound, |opened| match slot {
+    let (transport, visitor) = take(client);
+    Ok(WebSocket::new(made.open(transport, inbound, visitor.arrived(), |opened| match slot {
         Some(slot) => slot.open(|driven| Shared::new(opened, driven)),
         None => Shared::new(opened, false),
     })))
@@ -276,6 +270,7 @@ impl Made {
         self,
         transport: Transport,
         inbound: BytesMut,
+        arrival: Arrival,
         open: impl FnOnce(Opened) -> Arc<Shared>,
     ) -> Arc<Shared> {
         let opened = Opened {
@@ -286,6 +281,7 @@ impl Made {
             about: self.about,
             registry: Some(Arc::clone(self.connections.registry())),
             watchers: self.watchers,
+            arrival,
         };
         let shared = open(opened);
         self.shutdown.late_comer(&shared);

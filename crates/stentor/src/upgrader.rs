@@ -16,9 +16,9 @@ use stentor_proto::handshake::last_response;
 
 use crate::acceptor::Acceptor;
 use crate::connections::Connections;
-use crate::error::{Error, HandshakeFailure};
+use crate::error::{Error, HandshakeFailure, Why};
 use crate::forwarded::Source;
-use crate::http_upgrade::{Arriving, HttpUpgrade, Visit};
+use crate::http_upgrade::{Arriving, HttpUpgrade, Unanswered, Visit};
 use crate::limits::{Limiter, Limits};
 use crate::opening::Admission;
 use crate::rejection::Rejection;
@@ -156,8 +156,13 @@ impl Upgrader {
     ) -> Result<HttpUpgrade<B>, Response<B>> {
         let Self { settings, limiter } = self;
         let peer_addr = peer_addr(request.extensions());
+        let visitor = settings.visitor(peer_addr);
+        visitor.span.accepted();
+        visitor.span.asks_for(request.uri());
         let refuse = |failure: HandshakeFailure, response: Response<Bytes>| {
-            settings.report(peer_addr, Error::from(failure).to_string().into());
+            let error = Error::from(failure);
+            visitor.refusing(response.status(), Why::Error(&error)).end(true);
+            settings.report(peer_addr, error.to_string().into());
             last_response(response).map(B::from)
         };
         let reject =
@@ -175,11 +180,14 @@ impl Upgrader {
         let place = limiter.try_place().ok_or_else(|| reject(settings.busy()))?;
         let handshaking = Some(limiter.handshake().await);
         let mut admission = Admission { place, handshaking };
-        let decision = settings.decide(offer, Source::direct(peer_addr), &mut Some(&mut admission)).await;
+        let mut admitted = Some(&mut admission);
+        let decision = settings.decide(offer, Source::direct(peer_addr), &mut admitted);
+        let decision = visitor.span.run(decision).await;
         let (request, acceptance) = decision.map_err(|denial| reject(denial.rejection))?;
         let accepted = settings.accepted(request, acceptance);
         let (settings, arriving) = (Arc::clone(settings), Mutex::new(arriving));
-        Ok(HttpUpgrade::new(accepted, Visit { settings, admission, arriving }))
+        let unanswered = Unanswered::new(visitor);
+        Ok(HttpUpgrade::new(accepted, Visit { settings, admission, arriving, unanswered }))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::handler::HandlerOutput;
 use crate::listener::{Detached, Listener};
 use crate::race::{First, race};
 use crate::service::Service;
+use crate::trace;
 use crate::upgrade::Upgrade;
 
 /// Serves in so many threads until the server is shut down. They live as long as their connections.
@@ -22,6 +23,9 @@ where
     H: Fn(Upgrade) -> F + Send + Sync + 'static,
     F: Future<Output: HandlerOutput> + Send + 'static,
 {
+    for listener in &listeners {
+        trace::listening(listener.local_addr().ok());
+    }
     let mut shares: Vec<Vec<Detached>> = (0..threads).map(|_| Vec::new()).collect();
     for listener in listeners {
         for (share, detached) in shares.iter_mut().zip(listener.spread(threads)?) {

@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 use crate::buffers::Queue;
 use crate::error::Result;
 use crate::timer::Timer;
+use crate::trace::{News, Told};
 use crate::transport::Transport;
 use crate::watch::Watch;
 use inbound::Inbound;
@@ -83,6 +84,8 @@ pub(crate) struct Core {
     pub(crate) failure_yielded: bool,
     /// `None` when nobody watches, which costs nothing.
     pub(crate) watch: Option<Box<Watch>>,
+    /// What the log has been told.
+    told: Told,
 }
 
 /// Who takes the turns.
@@ -136,7 +139,20 @@ impl Core {
             killed: false,
             failure_yielded: false,
             watch: None,
+            told: Told::default(),
         }
+    }
+
+    /// Whether there is anything new for the log.
+    #[inline]
+    pub(crate) fn has_news(&self) -> bool {
+        self.told.lacks(&self.connection, self.is_gone())
+    }
+
+    /// What is new for the log.
+    pub(crate) fn news(&mut self) -> News {
+        let is_gone = self.is_gone();
+        self.told.update(&self.connection, is_gone)
     }
 
     /// Counts what passes from now on.

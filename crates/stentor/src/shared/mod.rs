@@ -15,8 +15,9 @@ use crate::about::About;
 use crate::driver::{Core, now};
 use crate::error::{Error, Result};
 use crate::id::ConnectionId;
-use crate::observer::{Observed, Observers, Subject};
+use crate::observer::{Arrival, Observed, Observers, Subject};
 use crate::registry::Registry;
+use crate::trace::{self, Span};
 use crate::traffic::Traffic;
 use crate::transport::Transport;
 
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     /// Where the connection is listed as long as anything is left of it.
     registry: Option<Arc<Registry<Shared>>>,
     observers: Observers,
+    pub(crate) span: Span,
 }
 
 /// What is known of a connection when its opening handshake is done.
@@ -44,6 +46,7 @@ pub(crate) struct Opened {
     pub(crate) about: Option<Box<About>>,
     pub(crate) registry: Option<Arc<Registry<Shared>>>,
     pub(crate) watchers: Watchers,
+    pub(crate) arrival: Arrival,
 }
 
 /// Who watches a connection.
@@ -69,11 +72,14 @@ impl Shared {
             about: opened.about,
             registry: opened.registry,
             observers,
+            span: opened.arrival.span,
         });
         if let Some(registry) = &shared.registry {
             registry.insert(shared.id, Arc::downgrade(&shared));
         }
-        shared.observers.opened(&Observed::new(&*shared));
+        shared.span.opened(shared.id.into(), shared.subprotocol(), opened.arrival.took);
+        let observed = Observed::opened(&*shared, opened.arrival.took);
+        shared.span.within(|| shared.observers.opened(&observed));
         shared
     }
 
@@ -91,11 +97,25 @@ impl Shared {
     /// Uses the connection's state. Nobody else can meanwhile, and no call waits inside.
     #[inline]
     pub(crate) fn with<R>(&self, use_it: impl FnOnce(&mut Core) -> R) -> R {
-        let result = use_it(&mut self.lock());
+        let mut core = self.lock();
+        let result = use_it(&mut core);
+        let has_news = core.has_news();
+        drop(core);
+        if has_news {
+            self.trace();
+        }
         if !self.observers.is_empty() {
             self.tell(false);
         }
         result
+    }
+
+    /// Has it told in the log what has happened, which happens a few times in a connection's life.
+    #[cold]
+    #[inline(never)]
+    fn trace(&self) {
+        let news = self.lock().news();
+        self.span.tell(&news);
     }
 
     /// Tells the observers what has happened, in its order: whoever drives does, and nobody who holds
@@ -113,9 +133,11 @@ impl Shared {
             if notices.is_empty() {
                 return;
             }
-            for notice in &notices {
-                self.observers.tell(&Observed::new(self), notice);
-            }
+            self.span.within(|| {
+                for notice in &notices {
+                    self.observers.tell(&Observed::new(self), notice);
+                }
+            });
             if let Some(watch) = &mut self.lock().watch {
                 watch.has_told();
             }
@@ -362,9 +384,9 @@ impl Subject for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if !self.observers.is_empty() {
+        if trace::ON || !self.observers.is_empty() {
             // Nobody drives it any more, so this is its end if it has not had one.
-            self.lock().abandon();
+            self.with(Core::abandon);
             self.tell(true);
         }
         let Some(registry) = &self.registry else { return };
@@ -399,7 +421,11 @@ impl Future for Send<'_> {
             }
         }
         let departed = core.poll_depart(cx);
+        let has_news = core.has_news();
         drop(core);
+        if has_news {
+            shared.trace();
+        }
         if !shared.observers.is_empty() {
             shared.tell(false);
         }

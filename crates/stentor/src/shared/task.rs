@@ -10,7 +10,7 @@ use stentor_proto::CloseCode;
 
 use super::Shared;
 use crate::driver::Core;
-use crate::handler::BoxError;
+use crate::handler::{BoxError, Panicked};
 use crate::slot::Slot;
 
 /// After this many turns in a row a busy connection lets the others of its thread have theirs.
@@ -93,7 +93,10 @@ where
         let this = self.get_mut();
         ready!(this.take_turns(cx));
         let Some(Err(error)) = this.result.take() else { return Poll::Ready(Ok(())) };
-        let peer_addr = this.seat.leave().and_then(|shared| shared.peer_addr);
+        let shared = this.seat.leave();
+        let span = shared.map(|shared| shared.span.clone()).unwrap_or_default();
+        span.handler_failed(&error);
+        let peer_addr = shared.and_then(|shared| shared.peer_addr);
         Poll::Ready(Err(HandlerFailure { peer_addr, error }))
     }
 }
@@ -142,7 +145,7 @@ where
         let result = match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
             Ok(Poll::Pending) => return,
             Ok(Poll::Ready(result)) => result,
-            Err(_) => Err("the handler panicked".into()),
+            Err(_) => Err(Panicked.into()),
         };
         self.result = Some(result);
         self.handler.set(None);

@@ -138,10 +138,12 @@ impl Shared {
 }
 
 /// Answers one who speaks without TLS: most likely in HTTP, so that the user can read what is wrong.
-async fn refuse_plain(transport: Transport) {
+async fn refuse_plain(mut transport: Transport) {
     let response = error_response(StatusCode::BAD_REQUEST, "this port speaks TLS: use wss:// or https://");
     // Whether or not it could be told, the error is the same.
-    let _ = handshake::answer(transport, &response, &http::Method::GET, PATIENCE).await;
+    if handshake::say(&mut transport, &response, &http::Method::GET, PATIENCE).await.is_ok() {
+        let _ = handshake::see_out(transport, PATIENCE).await;
+    }
 }
 
 /// What a [`ServerTls`] is made from.

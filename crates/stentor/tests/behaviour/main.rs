@@ -32,6 +32,8 @@ mod send;
 mod shutdown;
 mod split;
 mod stream_sink;
+#[cfg(feature = "tracing")]
+mod traced;
 mod upgrade;
 mod upgrade_elsewhere;
 mod upgrader;

@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stentor::http::StatusCode;
+use stentor::http::{Request, StatusCode};
 use stentor::{
-    CloseCode, Closed, ClosedBy, Config, Deflate, Drain, Keepalive, Observed, Observer, ProtocolError,
-    Refused, Rejection, Traffic, WebSocket,
+    Acceptor, CloseCode, Closed, ClosedBy, Config, Deflate, Drain, Keepalive, Observed, Observer,
+    ProtocolError, Refused, Rejection, Traffic, WebSocket,
 };
+use stentor_proto::bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::Notify;
 
 use crate::support::{Dial, at_once, echo, lasting, server_in_memory, settle};
 use stentor::Server;
@@ -31,7 +33,8 @@ impl Diary {
 
 impl Observer for Diary {
     fn refused(&self, refused: &Refused<'_>) {
-        self.note(format!("refused {:?}", refused.status.map(|status| status.as_u16())));
+        let status = refused.status.map(|status| status.as_u16());
+        self.note(format!("refused {status:?}, answered {}", refused.answered));
     }
 
     fn opened(&self, _: &Observed<'_>) {
@@ -142,7 +145,95 @@ async fn refusals_are_told_with_their_status() {
     }
     drop(dial.up());
     settle().await;
-    assert_eq!(diary.read(), ["refused Some(426)", "refused Some(403)", "refused None"]);
+    let told = ["refused Some(426), answered true", "refused Some(403), answered true"];
+    assert_eq!(diary.read(), [told[0], told[1], "refused None, answered false"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_the_accept_filter_drops_is_told() {
+    let (server, dial, diary) = observed(Config::default());
+    let server = server.accept_filter(|peer| peer.ip().to_string() != "192.0.2.66");
+    tokio::spawn(server.serve(echo));
+    let mut banned = Peer::new(stentor_proto::Role::Client, dial.from("192.0.2.66:1"));
+    assert_eq!(at_once(banned.rest()).await, b"");
+    assert_eq!(diary.read(), ["refused None, answered false"]);
+}
+
+/// What was decided is told, and that the client does not know.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_cannot_be_sent_is_told_as_unanswered() {
+    let (server, dial, diary) = observed(Config::default());
+    let (asked, decided) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let server = server.authorize({
+        let (asked, decided) = (Arc::clone(&asked), Arc::clone(&decided));
+        move |_| {
+            let (asked, decided) = (Arc::clone(&asked), Arc::clone(&decided));
+            async move {
+                asked.notify_one();
+                decided.notified().await;
+                Err::<(), _>(Rejection::new(StatusCode::FORBIDDEN, "no"))
+            }
+        }
+    });
+    tokio::spawn(server.serve(echo));
+    let mut io = dial.up();
+    io.write_all(stentor_testkit::peer::request("/", "").as_bytes()).await.unwrap();
+    asked.notified().await;
+    drop(io);
+    decided.notify_one();
+    settle().await;
+    assert_eq!(diary.read(), ["refused Some(403), answered false"]);
+}
+
+/// Each as it is: by the handler, by nobody, or by another's response.
+#[tokio::test(start_paused = true)]
+async fn refusals_by_the_handler_are_told_once() {
+    let (server, dial, diary) = observed(Config::default());
+    tokio::spawn(server.serve_upgrades(async |upgrade: stentor::Upgrade| {
+        if upgrade.request().uri().path() == "/reject" {
+            return upgrade.reject(Rejection::from(StatusCode::NOT_FOUND).into()).await;
+        }
+        Ok(())
+    }));
+    for path in ["/reject", "/forget"] {
+        let mut io = dial.up();
+        io.write_all(stentor_testkit::peer::request(path, "").as_bytes()).await.unwrap();
+        lasting(Peer::new(stentor_proto::Role::Client, io).rest()).await;
+    }
+    settle().await;
+    assert_eq!(diary.read(), ["refused Some(404), answered true", "refused Some(500), answered true"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_inside_another_server_are_told() {
+    let diary = Arc::new(Diary::default());
+    let acceptor = Acceptor::new().observe(Arc::clone(&diary)).authorize(async |request| {
+        let rejected = request.request().uri().path() == "/rejected";
+        if rejected { Err(Rejection::from(StatusCode::FORBIDDEN)) } else { Ok(()) }
+    });
+    let upgrader = stentor::Upgrader::new(acceptor);
+    let ask = async |path: &str| {
+        let request = Request::get(path)
+            .header("host", "example.com")
+            .header("upgrade", "websocket")
+            .header("connection", "Upgrade")
+            .header("sec-websocket-key", stentor_testkit::peer::SAMPLE_KEY)
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        let (io, _client) = tokio::io::duplex(1024);
+        upgrader.upgrade::<Bytes, _>(request, async { Ok(io) }).await
+    };
+    assert_eq!(ask("/rejected").await.unwrap_err().status(), 403);
+    assert_eq!(diary.read(), ["refused Some(403), answered true"]);
+    drop(ask("/").await.unwrap());
+    assert_eq!(diary.read(), ["refused None, answered false"]);
+    let accepted = ask("/").await.unwrap().subprotocol("nobody.has.offered.this").on_upgrade(echo);
+    assert_eq!(accepted.status(), 500);
+    assert_eq!(diary.read(), ["refused Some(500), answered true"]);
+    assert_eq!(ask("/").await.unwrap().on_upgrade(echo).status(), 101);
+    settle().await;
+    assert_eq!(diary.read(), ["opened", "closed 1006 Peer"]);
 }
 
 /// An observer that panics.

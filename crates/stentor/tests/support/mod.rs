@@ -4,6 +4,9 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+#[cfg(feature = "tracing")]
+pub(crate) mod log;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

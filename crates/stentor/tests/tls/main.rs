@@ -11,6 +11,8 @@ mod messages;
 mod mixups;
 mod reload;
 mod slow;
+#[cfg(feature = "tracing")]
+mod traced;
 mod trust;
 mod versions;
 
