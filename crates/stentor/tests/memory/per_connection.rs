@@ -51,7 +51,8 @@ fn an_idle_connection_holds_little_and_what_was_asked_for() {
     held_by_each(support::server);
     let plain = held_by_each(support::server);
     println!("a server holds {plain} bytes for an idle connection");
-    assert!(plain <= 1560, "{plain}");
+    // With all features, of which `tracing` takes the most.
+    assert!(plain <= 1600, "{plain}");
     let uri = held_by_each(async || support::server().await.keep_uri()) - plain;
     let unit = held_by_each(async || support::server().await.authorize(async |_| Ok::<_, Rejection>(())));
     let context = async || support::server().await.authorize(async |_| Ok::<_, Rejection>([0_u64; 4]));
