@@ -4,6 +4,8 @@
 //! by what becomes of messages for slow readers, it broadcasts news to those who have asked for them,
 //! besides.
 
+mod news;
+
 use std::io;
 
 use stentor::{Config, Deflate, Server, WebSocket};
