@@ -41,12 +41,12 @@ impl About {
     }
 
     /// Of a client that was accepted by this response.
-    pub(crate) fn accepted_by(response: Response<()>) -> Box<Self> {
+    pub(crate) fn accepted_by(response: Response<()>) -> Self {
         let subprotocol = response.headers().get(SEC_WEBSOCKET_PROTOCOL);
         let subprotocol = subprotocol.and_then(|name| name.to_str().ok()).map(Into::into);
         let mut about = Self { subprotocol, ..Self::default() };
         about.context.insert(Answer(response));
-        Box::new(about)
+        about
     }
 
     /// The response that accepted the client.

@@ -296,7 +296,7 @@ impl Client {
             peer_addr: transport.peer_addr(),
             transport,
             inbound,
-            about: Some(About::accepted_by(response)),
+            about: Some(Box::new(About::accepted_by(response))),
             registry: None,
             watchers: self.watchers.clone(),
             arrival: Arrival { span: arriving.span, took: Some(now() - arriving.began) },

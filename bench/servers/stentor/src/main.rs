@@ -1,9 +1,8 @@
 //! Echo server on Stentor: the loop of its README, its default configuration, keepalive on. With
 //! permessage-deflate it compresses as is its default, or, as variant `common`, at the level and with the
-//! window that other libraries have by default. As a variant named by what becomes of messages for slow
-//! readers, it broadcasts news to those who have asked for them, besides.
-
-mod news;
+//! window that other libraries have by default, which is all that shows on the wire. As a variant named
+//! by what becomes of messages for slow readers, it broadcasts news to those who have asked for them,
+//! besides.
 
 use std::io;
 
@@ -21,7 +20,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         config.deflate = Some(match options.variant.as_deref() {
             Some("common") => Deflate {
                 level: 6,
-                mem_level: 8,
                 server_max_window_bits: 15,
                 client_max_window_bits: 15,
                 ..Deflate::default()

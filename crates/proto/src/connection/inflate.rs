@@ -18,7 +18,7 @@ use crate::utf8::{Utf8Bytes, is_utf8};
 
 /// A message that inflates to no more than this is inflated beside the others of its thread, and
 /// copied once its length is known.
-const SHORT: usize = 8 << 10;
+const SHORT: usize = 16 << 10;
 
 impl Connection {
     /// Begins a compressed message by its first frame, whose header was taken. Gives the message
@@ -75,8 +75,8 @@ impl Connection {
         let mut assembler = Box::new(Assembler::compressed(frame.header.opcode, inflation));
         assembler.begin_fragment(frame.len, &self.config)?;
         if let Some((scratch, len)) = taken {
+            // Given up rather than given back: what a long message holds is bounded without it.
             assembler.begin_inflated(scratch.get(..len).unwrap_or_default())?;
-            give_scratch(scratch);
         }
         self.inbox.assembler = Some(assembler);
         self.inbox.frame = Some(frame);
