@@ -7,8 +7,8 @@ use std::time::Duration;
 use stentor::http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use stentor::http::{HeaderValue, Request, Response, StatusCode};
 use stentor::{
-    Acceptance, Acceptor, BoxError, Client, CloseCode, Closed, Config, Drain, Observed, Observer, Rejection,
-    Server, SlowReader, UpgradeRequest, Upgrader, WebSocket,
+    Acceptance, Acceptor, BoxError, Client, CloseCode, Closed, Config, Connections, Drain, Observed,
+    Observer, Rejection, Server, SlowReader, UpgradeRequest, Upgrader, WebSocket,
 };
 use stentor_proto::Role;
 use stentor_proto::bytes::Bytes;
@@ -84,12 +84,7 @@ async fn no_secret_is_ever_recorded() {
     client.clone().subprotocol("secret-subprotocol").connect(format!("ws://{addr}/")).await.unwrap_err();
 
     misbehave(addr).await;
-    soon(async {
-        while !connections.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    all_gone(&connections).await;
 
     let everything = log.everything();
     assert!(!everything.contains("secret"), "{everything}");
@@ -117,6 +112,16 @@ async fn no_secret_is_ever_recorded() {
     ] {
         assert!(everything.contains(told), "no {told:?} in {everything}");
     }
+}
+
+/// Waits until nothing is left of any connection.
+async fn all_gone(connections: &Connections) {
+    soon(async {
+        while !connections.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// Peers by hand, who break every rule.
@@ -184,6 +189,7 @@ fn hooks_handlers_and_observers_run_within_the_span_of_their_connection() {
             info!(of = path, "hook");
             Ok::<_, Rejection>(path)
         });
+        let connections = server.connections();
         let addr = serve(server, async |mut socket: WebSocket| {
             let path = socket.context::<String>().unwrap().clone();
             while let Some(message) = socket.recv().await? {
@@ -208,6 +214,7 @@ fn hooks_handlers_and_observers_run_within_the_span_of_their_connection() {
         for client in clients.collect::<Vec<_>>() {
             client.await.unwrap();
         }
+        all_gone(&connections).await;
     });
     runtime.block_on(clients).unwrap();
     runtime.shutdown_timeout(Duration::from_secs(10));
