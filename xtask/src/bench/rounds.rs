@@ -63,7 +63,7 @@ impl Bench {
     }
 
     /// Runs a command of the load generator on each of these servers, round after round. Gives back
-    /// the reports of each server.
+    /// the reports of each server. A server is started for each of its turns, unless it warms up.
     pub(crate) fn interleaved(
         &self,
         servers: &[&Built],
@@ -72,23 +72,28 @@ impl Bench {
         command: &str,
         arguments: &[String],
     ) -> Result<Vec<(&'static Server, Vec<Report>)>> {
-        let running: Vec<(&Built, Started)> = servers
+        let start = |built: &Built| {
+            let options = if built.server.is_tcp() { &[] } else { options };
+            built.start(options)
+        };
+        let warm: Vec<Option<Started>> = servers
             .iter()
-            .map(|&built| {
-                let options = if built.server.is_tcp() { &[] } else { options };
-                Ok((built, built.start(options)?))
-            })
+            .map(|built| built.server.warms_up().then(|| start(built)).transpose())
             .collect::<Result<_>>()?;
-        let mut reports: Vec<Vec<Report>> = vec![Vec::new(); running.len()];
+        let mut reports: Vec<Vec<Report>> = vec![Vec::new(); servers.len()];
         for round in 0..rounds {
-            for turn in 0..running.len() {
+            for turn in 0..servers.len() {
                 // Another one begins each time, so that none always follows the same.
-                let place = (round + turn) % running.len();
-                let (built, started) = &running[place];
-                reports[place].push(self.load.run(command, built, started, arguments)?);
+                let place = (round + turn) % servers.len();
+                let built = servers[place];
+                // Where its memory lies moves a server by a tenth, so each round has it elsewhere.
+                let anew = if warm[place].is_none() { Some(start(built)?) } else { None };
+                if let Some(started) = anew.as_ref().or(warm[place].as_ref()) {
+                    reports[place].push(self.load.run(command, built, started, arguments)?);
+                }
             }
         }
-        Ok(running.iter().map(|(built, _)| built.server).zip(reports).collect())
+        Ok(servers.iter().map(|built| built.server).zip(reports).collect())
     }
 
     /// What an echo costs these servers.

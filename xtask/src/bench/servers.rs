@@ -169,6 +169,11 @@ pub(crate) struct Built {
 }
 
 impl Server {
+    /// Whether it gets faster the longer it runs, because it is compiled meanwhile.
+    pub(crate) fn warms_up(&self) -> bool {
+        self.group == Group::Foreign
+    }
+
     /// Whether it echoes TCP.
     pub(crate) fn is_tcp(&self) -> bool {
         self.group == Group::Tcp
