@@ -330,7 +330,7 @@ impl Acceptor {
 }
 
 /// Accepts an upgrade for a handler that wants only the connection.
-pub(crate) async fn accept_for<H, F>(upgrade: Upgrade, handler: H) -> Result<(), BoxError>
+async fn accept_for<H, F>(upgrade: Upgrade, handler: H) -> Result<(), BoxError>
 where
     H: FnOnce(WebSocket) -> F,
     F: Future<Output: HandlerOutput>,

@@ -55,12 +55,11 @@ impl Intake {
 
     /// The next item of a stream, which ends behind its first error.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
-        if self.taken.is_empty() && self.shared.with(|core| core.failure_yielded) {
-            return Poll::Ready(None);
-        }
         let next = ready!(self.poll_recv(cx)).transpose();
-        if matches!(next, Some(Err(_))) {
-            self.shared.with(|core| core.failure_yielded = true);
+        if matches!(next, Some(Err(_)))
+            && self.shared.with(|core| std::mem::replace(&mut core.failure_yielded, true))
+        {
+            return Poll::Ready(None);
         }
         Poll::Ready(next)
     }
