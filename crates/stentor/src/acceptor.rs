@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use stentor_proto::{Config, Versions};
 use crate::connections::Connections;
 use crate::error::Result;
 use crate::forwarded::TrustedProxies;
-use crate::handler::{BoxError, HandlerOutput};
+use crate::handler::{Attending, BoxError, HandlerOutput};
 use crate::observer::Observer;
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;
@@ -300,11 +299,8 @@ impl Acceptor {
             Ok(Some(upgrade)) => {
                 let (mut upgrade, seat) = upgrade.awaited();
                 let span = upgrade.span();
-                let attending = async {
-                    let handler = pin!(Some(span.run(accept_for(upgrade, handler))));
-                    self.settings.report_handler(drive(seat, handler).await);
-                };
-                Box::pin(attending).await;
+                let start = || span.run(Attending::new(upgrade.accept(), handler));
+                Box::pin(drive(seat, start, |ended| self.settings.report_handler(ended))).await;
             }
             Err(error) => {
                 self.settings.report(None, error.to_string().into());
@@ -327,16 +323,6 @@ impl Acceptor {
     pub async fn accept(&self, io: impl Io) -> Result<Option<Upgrade>> {
         self.accept_from(Transport::Boxed(Box::new(io)), None).await
     }
-}
-
-/// Accepts an upgrade for a handler that wants only the connection.
-async fn accept_for<H, F>(upgrade: Upgrade, handler: H) -> Result<(), BoxError>
-where
-    H: FnOnce(WebSocket) -> F,
-    F: Future<Output: HandlerOutput>,
-{
-    let socket = upgrade.accept().await?;
-    handler(socket).await.into_result()
 }
 
 impl Default for Acceptor {

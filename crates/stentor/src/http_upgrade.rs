@@ -5,7 +5,6 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -224,12 +223,15 @@ where
         let (shared, place) =
             opened.map_err(|error| settings.report(peer_addr, error.to_string().into())).ok()?;
         let span = shared.span.clone();
-        Some(Box::pin(async move {
-            let socket = WebSocket::new(Arc::clone(&shared));
-            let handler = pin!(Some(span.run(async { handler(socket).await.into_result() })));
-            settings.report_handler(drive(Seat::Found(shared), handler).await);
-            drop(place);
-        }))
+        let socket = WebSocket::new(Arc::clone(&shared));
+        Some(Box::pin(drive(
+            Seat::Found(shared),
+            move || span.within(|| span.run(handler(socket))),
+            move |ended| {
+                settings.report_handler(ended);
+                drop(place);
+            },
+        )))
     }))
 }
 

@@ -15,7 +15,7 @@ use crate::acceptor::Acceptor;
 use crate::connections::Connections;
 use crate::error::Result;
 use crate::forwarded::TrustedProxies;
-use crate::handler::{BoxError, HandlerOutput};
+use crate::handler::{Attending, BoxError, HandlerOutput};
 use crate::limits::Limits;
 use crate::listener::{self, Listener};
 use crate::observer::Observer;
@@ -337,10 +337,7 @@ impl Server {
         let handler = Arc::new(handler);
         self.serve_upgrades(move |upgrade| {
             let handler = Arc::clone(&handler);
-            async move {
-                let socket = upgrade.accept().await?;
-                handler(socket).await.into_result()
-            }
+            Attending::new(upgrade.accept(), move |socket| handler(socket))
         })
         .await
     }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -157,13 +156,15 @@ where
             let (mut upgrade, seat) = upgrade?.awaited();
             let span = upgrade.span();
             let place = admission.place;
-            Some(Box::pin(async move {
-                // Made where it stays: what is moved into a future has room there twice.
-                let handler = span.run(async { (service.handler)(upgrade).await.into_result() });
-                let handler = pin!(Some(handler));
-                service.settings.report_handler(drive(seat, handler).await);
-                drop(place);
-            }))
+            let starting = Arc::clone(&service);
+            Some(Box::pin(drive(
+                seat,
+                move || span.within(|| span.run((starting.handler)(upgrade))),
+                move |ended| {
+                    service.settings.report_handler(ended);
+                    drop(place);
+                },
+            )))
         }))
     }
 }

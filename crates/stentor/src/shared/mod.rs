@@ -3,7 +3,7 @@
 mod task;
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -299,7 +299,7 @@ impl Shared {
         let runtime = self.with(|core| if core.is_gone() { None } else { core.hand_over() });
         if let Some(runtime) = runtime {
             let seat = Seat::Found(Arc::clone(self));
-            runtime.spawn(async { drive(seat, pin!(Some(std::future::ready(Ok(()))))).await });
+            runtime.spawn(drive(seat, || std::future::ready(()), drop));
         }
     }
 

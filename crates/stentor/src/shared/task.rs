@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use pin_project_lite::pin_project;
 use stentor_proto::CloseCode;
 
 use super::Shared;
 use crate::driver::Core;
-use crate::handler::{BoxError, Panicked};
+use crate::handler::{BoxError, HandlerOutput, Panicked};
 use crate::slot::Slot;
 
 /// After this many turns in a row a busy connection lets the others of its thread have theirs.
@@ -33,7 +34,16 @@ pub(crate) enum Seat {
 
 impl Seat {
     /// The connection, once there is one; until then the task is woken when there is.
+    #[inline]
     fn look(&mut self, cx: &Context<'_>) -> Option<&Arc<Shared>> {
+        match self {
+            Self::Found(shared) => Some(shared),
+            Self::Awaiting(_) => self.look_again(cx),
+        }
+    }
+
+    #[cold]
+    fn look_again(&mut self, cx: &Context<'_>) -> Option<&Arc<Shared>> {
         self.settle(|slot| {
             let opened = slot.get();
             if opened.is_none() {
@@ -48,7 +58,6 @@ impl Seat {
         self.settle(|slot| slot.leave().cloned())
     }
 
-    #[inline]
     fn settle(
         &mut self,
         find: impl FnOnce(&Slot<Arc<Shared>>) -> Option<Arc<Shared>>,
@@ -63,61 +72,99 @@ impl Seat {
     }
 }
 
-/// Drives a connection and its handler, in one task, until the handler has ended and the connection is
-/// gone.
-///
-/// Each round polls the handler and then takes a turn for all that it did: whatever it sent before
-/// it was suspended leaves in one write.
-pub(crate) fn drive<F>(seat: Seat, handler: Pin<&mut Option<F>>) -> Drive<'_, F>
-where
-    F: Future<Output = Result<(), BoxError>>,
-{
-    Drive { seat, handler, result: None }
-}
+pin_project! {
+    #[project = DriveProjection]
+    /// What a task does for its connection: drives it and its handler until the handler has ended and the
+    /// connection is gone.
+    ///
+    /// Each round polls the handler and then takes a turn for all that it did: whatever it sent before
+    /// it was suspended leaves in one write.
+    pub(crate) struct Drive<F, E> {
+        seat: Seat,
+        // Gone as soon as it has ended, with the handles that it held.
+        #[pin]
+        handler: Option<F>,
+        result: Option<Result<(), BoxError>>,
+        end: Option<E>,
+    }
 
-/// The future of [`drive`].
-pub(crate) struct Drive<'a, F> {
-    seat: Seat,
-    /// Gone as soon as it has ended, with the handles that it held.
-    handler: Pin<&'a mut Option<F>>,
-    result: Option<Result<(), BoxError>>,
-}
-
-impl<F> Future for Drive<'_, F>
-where
-    F: Future<Output = Result<(), BoxError>>,
-{
-    type Output = Result<(), HandlerFailure>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        ready!(this.take_turns(cx));
-        let Some(Err(error)) = this.result.take() else { return Poll::Ready(Ok(())) };
-        let shared = this.seat.leave();
-        let span = shared.map(|shared| shared.span.clone()).unwrap_or_default();
-        span.handler_failed(&error);
-        let peer_addr = shared.and_then(|shared| shared.peer_addr);
-        Poll::Ready(Err(HandlerFailure { peer_addr, error }))
+    impl<F, E> PinnedDrop for Drive<F, E> {
+        // When nobody takes the turns of a connection any more, those who hold it learn that it is over.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            this.handler.set(None);
+            if let Some(shared) = this.seat.leave() {
+                shared.with(Core::abandon);
+                shared.tell_as_driver();
+            }
+        }
     }
 }
 
-impl<F> Drive<'_, F>
+/// Drives the connection at `seat` and the handler that `start` begins, and tells `end` how it went.
+pub(crate) fn drive<F, E>(seat: Seat, start: impl FnOnce() -> F, end: E) -> Drive<F, E>
 where
-    F: Future<Output = Result<(), BoxError>>,
+    F: Future<Output: HandlerOutput>,
+    E: FnOnce(Result<(), HandlerFailure>),
 {
-    fn take_turns(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    let (handler, result) = match catch_unwind(AssertUnwindSafe(start)) {
+        Ok(handler) => (Some(handler), None),
+        Err(_) => (None, Some(Err(Panicked.into()))),
+    };
+    Drive { seat, handler, result, end: Some(end) }
+}
+
+impl<F, E> Future for Drive<F, E>
+where
+    F: Future<Output: HandlerOutput>,
+    E: FnOnce(Result<(), HandlerFailure>),
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.as_mut().take_turns(cx));
+        self.end();
+        Poll::Ready(())
+    }
+}
+
+impl<F, E> Drive<F, E>
+where
+    E: FnOnce(Result<(), HandlerFailure>),
+{
+    #[cold]
+    fn end(self: Pin<&mut Self>) {
+        let this = self.project();
+        let ended = match this.result.take() {
+            Some(Err(error)) => {
+                let shared = this.seat.leave();
+                let span = shared.map(|shared| shared.span.clone()).unwrap_or_default();
+                span.handler_failed(&error);
+                Err(HandlerFailure { peer_addr: shared.and_then(|shared| shared.peer_addr), error })
+            }
+            _ => Ok(()),
+        };
+        if let Some(end) = this.end.take() {
+            end(ended);
+        }
+    }
+}
+
+impl<F: Future<Output: HandlerOutput>, E> Drive<F, E> {
+    fn take_turns(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let DriveProjection { seat, mut handler, result, .. } = self.project();
         for round in 0..TURNS {
-            if let Some(shared) = self.seat.look(cx) {
+            if let Some(shared) = seat.look(cx) {
                 shared.with(|core| {
                     if round == 0 {
-                        // What has arrived is there before the handler looks, so that it looks once.
-                        core.turn(cx);
+                        core.wake_up(cx);
                     }
                     core.begin_turn(cx);
                 });
             }
-            self.poll_handler(cx);
-            let Self { seat, result, .. } = self;
+            if let Some(ended) = poll_handler(&mut handler, cx) {
+                *result = Some(ended);
+            }
             let opened = if result.is_some() { seat.leave() } else { seat.look(cx) };
             let Some(shared) = opened else {
                 return if result.is_some() { Poll::Ready(()) } else { Poll::Pending };
@@ -125,7 +172,7 @@ where
             let (again, over, killed) = shared.with(|core| {
                 core.end_turn();
                 close_abandoned(core, result.as_ref());
-                let again = core.turn(cx);
+                let again = core.exchange(cx);
                 (again, core.is_gone() && core.handles == 0, core.killed)
             });
             shared.tell_as_driver();
@@ -139,28 +186,23 @@ where
         cx.waker().wake_by_ref();
         Poll::Pending
     }
-
-    fn poll_handler(&mut self, cx: &mut Context<'_>) {
-        let Some(handler) = self.handler.as_mut().as_pin_mut() else { return };
-        let result = match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
-            Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(result)) => result,
-            Err(_) => Err(Panicked.into()),
-        };
-        self.result = Some(result);
-        self.handler.set(None);
-    }
 }
 
-/// When nobody takes the turns of a connection any more, those who hold it learn that it is over.
-impl<F> Drop for Drive<'_, F> {
-    fn drop(&mut self) {
-        self.handler.set(None);
-        if let Some(shared) = self.seat.leave() {
-            shared.with(Core::abandon);
-            shared.tell_as_driver();
-        }
-    }
+/// Polls the handler, if it has not ended, and says how it does.
+#[inline]
+fn poll_handler<F: Future<Output: HandlerOutput>>(
+    handler: &mut Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Option<Result<(), BoxError>> {
+    let running = handler.as_mut().as_pin_mut()?;
+    let polled = catch_unwind(AssertUnwindSafe(|| running.poll(cx).map(HandlerOutput::into_result)));
+    let result = match polled {
+        Ok(Poll::Pending) => return None,
+        Ok(Poll::Ready(result)) => result,
+        Err(_) => Err(Panicked.into()),
+    };
+    handler.set(None);
+    Some(result)
 }
 
 /// Closes a connection whose handler has failed, or that nobody holds any more.
