@@ -206,6 +206,7 @@ impl Outbox {
     }
 
     /// Gives the gathering buffer away, when it is empty.
+    #[inline]
     pub(crate) fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
         if self.sealed.is_empty() && self.sealed.capacity() > 0 {
             // An idle connection holds no memory for large messages either.
@@ -245,8 +246,30 @@ impl Outbox {
         first.chain([self.urgent_rest()]).chain(rest).chain([self.tail.as_slice()])
     }
 
+    #[inline(never)]
+    fn first_piece(&self) -> &[u8] {
+        self.pieces().find(|piece| !piece.is_empty()).unwrap_or_default()
+    }
+
+    /// Whether there is nothing but whole small frames, which is the usual case.
+    #[inline]
+    fn is_plain(&self) -> bool {
+        self.sealed.is_empty() && self.urgent.is_none()
+    }
+
+    #[inline]
     fn urgent_rest(&self) -> &[u8] {
         self.urgent.as_deref().map_or(&[], Urgent::rest)
+    }
+
+    #[inline(never)]
+    fn advance_pieces(&mut self, mut len: usize) {
+        while len > 0 {
+            match self.advance_piece(len) {
+                0 => break,
+                sent => len -= sent,
+            }
+        }
     }
 
     /// Forgets up to `len` bytes of the first piece and says how many those were.
@@ -359,16 +382,14 @@ pub(crate) struct Transmit<'a> {
 }
 
 impl Buf for Transmit<'_> {
+    #[inline]
     fn remaining(&self) -> usize {
         self.outbox.len() - self.outbox.held + self.outbox.urgent_rest().len()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.outbox.sealed.is_empty() && self.outbox.urgent.is_none() {
-            // The usual case.
-            return &self.outbox.tail;
-        }
-        self.outbox.pieces().find(|piece| !piece.is_empty()).unwrap_or_default()
+        if self.outbox.is_plain() { &self.outbox.tail } else { self.outbox.first_piece() }
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -376,12 +397,12 @@ impl Buf for Transmit<'_> {
         slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
     }
 
-    fn advance(&mut self, mut len: usize) {
-        while len > 0 {
-            match self.outbox.advance_piece(len) {
-                0 => break,
-                sent => len -= sent,
-            }
+    #[inline]
+    fn advance(&mut self, len: usize) {
+        if self.outbox.is_plain() && len == self.outbox.tail.len() {
+            self.outbox.tail.clear();
+        } else {
+            self.outbox.advance_pieces(len);
         }
     }
 }

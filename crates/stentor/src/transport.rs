@@ -51,6 +51,17 @@ impl Transport {
         // The future reads at most once and keeps nothing between polls, so it need not be kept.
         match self {
             Self::Tcp(tcp) => std::pin::pin!(tcp.read_buf(buffer)).poll(cx),
+            _ => self.poll_read_indirectly(cx, buffer),
+        }
+    }
+
+    #[inline(never)]
+    fn poll_read_indirectly(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut impl BufMut,
+    ) -> Poll<io::Result<usize>> {
+        match self {
             #[cfg(feature = "tls")]
             Self::Tls(tls) => match ready!(std::pin::pin!(tls.read_buf(buffer)).poll(cx)) {
                 // Many peers hang up without a close_notify. It would say that nothing was cut off
@@ -59,7 +70,7 @@ impl Transport {
                 read => Poll::Ready(read),
             },
             Self::Boxed(io) => std::pin::pin!(io.read_buf(buffer)).poll(cx),
-            Self::Gone => Poll::Ready(Ok(0)),
+            Self::Tcp(_) | Self::Gone => Poll::Ready(Ok(0)),
         }
     }
 
@@ -71,16 +82,29 @@ impl Transport {
     ) -> Poll<io::Result<usize>> {
         let written = match self {
             Self::Tcp(tcp) => ready!(poll_write_buf(Pin::new(tcp), cx, bytes))?,
-            #[cfg(feature = "tls")]
-            Self::Tls(tls) => ready!(poll_write_buf(Pin::new(&mut **tls), cx, bytes))?,
-            Self::Boxed(io) => ready!(poll_write_buf(Pin::new(io), cx, bytes))?,
-            Self::Gone => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            _ => ready!(self.poll_write_indirectly(cx, bytes))?,
         };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         bytes.advance(written);
         Poll::Ready(Ok(written))
+    }
+
+    #[inline(never)]
+    fn poll_write_indirectly(&mut self, cx: &mut Context<'_>, bytes: &impl Buf) -> Poll<io::Result<usize>> {
+        match self {
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => poll_write_buf(Pin::new(&mut **tls), cx, bytes),
+            Self::Boxed(io) => poll_write_buf(Pin::new(io), cx, bytes),
+            Self::Tcp(_) | Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// Whether bytes that were written may not have left yet.
+    #[inline]
+    pub(crate) fn holds_back(&self) -> bool {
+        !matches!(self, Self::Tcp(_))
     }
 
     /// Hands on what the transport itself may hold back, as an encrypting one does.
@@ -105,14 +129,27 @@ impl Transport {
     }
 }
 
+#[inline]
 fn poll_write_buf<W: AsyncWrite>(
     io: Pin<&mut W>,
     cx: &mut Context<'_>,
     bytes: &impl Buf,
 ) -> Poll<io::Result<usize>> {
     let first = bytes.chunk();
-    if first.len() == bytes.remaining() || !io.is_write_vectored() {
+    if first.len() == bytes.remaining() {
         return io.poll_write(cx, first);
+    }
+    poll_write_slices(io, cx, bytes)
+}
+
+#[inline(never)]
+fn poll_write_slices<W: AsyncWrite>(
+    io: Pin<&mut W>,
+    cx: &mut Context<'_>,
+    bytes: &impl Buf,
+) -> Poll<io::Result<usize>> {
+    if !io.is_write_vectored() {
+        return io.poll_write(cx, bytes.chunk());
     }
     let mut slices = [IoSlice::new(&[]); MAX_SLICES];
     let count = bytes.chunks_vectored(&mut slices);

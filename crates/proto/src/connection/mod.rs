@@ -186,6 +186,7 @@ impl Connection {
     /// assert_eq!(server.missing(), 1000 - 12);
     /// ```
     #[must_use]
+    #[inline]
     pub fn missing(&self) -> usize {
         self.inbox.missing()
     }
@@ -338,10 +339,12 @@ struct Progress<'a, B> {
 }
 
 impl<B: Buf> Buf for Progress<'_, B> {
+    #[inline]
     fn remaining(&self) -> usize {
         self.transmit.remaining()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
         self.transmit.chunk()
     }
@@ -350,6 +353,7 @@ impl<B: Buf> Buf for Progress<'_, B> {
         self.transmit.chunks_vectored(slices)
     }
 
+    #[inline]
     fn advance(&mut self, len: usize) {
         if len > 0 {
             *self.blocked_since = None;

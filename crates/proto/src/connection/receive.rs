@@ -58,12 +58,14 @@ impl Inbox {
     }
 
     /// How many bytes of the frame under way have not arrived, when it waits in the caller's buffer.
+    #[inline]
     pub(super) fn missing(&self) -> usize {
         let gathered = |frame: &&PartialFrame| self.assembler.is_none() || frame.header.opcode.is_control();
         self.frame.as_ref().filter(gathered).map_or(0, |frame| frame.len - frame.done)
     }
 
     /// Whether a frame or a message is under way.
+    #[inline]
     pub(super) fn is_busy(&self) -> bool {
         self.frame.is_some() || self.assembler.is_some()
     }

@@ -184,6 +184,7 @@ impl Connection {
 
     /// Takes the gathering buffer back when nothing waits in it, so that an idle connection holds
     /// none.
+    #[inline]
     pub fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
         self.outbox.reclaim_buffer()
     }

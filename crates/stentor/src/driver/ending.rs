@@ -140,6 +140,7 @@ impl Core {
     pub(super) fn fail(&mut self, error: io::Error) {
         self.transport_error = Some(error);
         self.unflushed = false;
+        self.renew_now();
         self.connection.transport_failed(self.now);
         self.wake_if_over();
     }

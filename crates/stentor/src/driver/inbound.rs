@@ -32,11 +32,17 @@ impl Inbound {
     /// Holds no block in which there is little or nothing.
     #[inline]
     pub(super) fn give_back(&mut self) {
+        if self.bytes.is_empty() && !self.own {
+            buffers::give_read(std::mem::take(&mut self.bytes));
+        } else {
+            self.keep_little();
+        }
+    }
+
+    #[inline(never)]
+    fn keep_little(&mut self) {
         if self.bytes.is_empty() {
-            let block = std::mem::take(&mut self.bytes);
-            if !std::mem::take(&mut self.own) {
-                buffers::give_read(block);
-            }
+            *self = Self::default();
         } else if !self.own && self.bytes.len() <= OWN_MAX {
             let begun = BytesMut::from(&self.bytes[..]);
             let mut block = std::mem::replace(&mut self.bytes, begun);
@@ -48,7 +54,18 @@ impl Inbound {
 
     /// Makes room to read into, and says how much may be read at most. `missing` is how much the
     /// frame that has begun still wants.
+    #[inline]
     pub(super) fn make_room(&mut self, missing: usize) -> usize {
+        // A block that is used up is begun anew as soon as nobody shares it.
+        let enough = if self.bytes.is_empty() { buffers::READ_BLOCK / 2 } else { buffers::MIN_READ };
+        if missing > 0 || self.own || self.bytes.capacity() - self.bytes.len() < enough {
+            return self.make_more_room(missing);
+        }
+        usize::MAX
+    }
+
+    #[inline(never)]
+    fn make_more_room(&mut self, missing: usize) -> usize {
         if self.bytes.len() + missing > buffers::READ_BLOCK {
             self.make_large(missing);
             return missing;

@@ -50,8 +50,10 @@ pub(crate) struct Core {
     pub(crate) connection: Connection,
     transport: Transport,
     inbound: Inbound,
-    /// The time at the beginning of the last turn.
+    /// The time when the task was woken, or when something arrived later in its turn.
     now: Instant,
+    /// A handler has run since then, and may have taken long.
+    now_is_old: bool,
     /// Messages taken ahead of a reader, and what they count for.
     ahead: Queue,
     ahead_size: usize,
@@ -121,6 +123,7 @@ impl Core {
             transport,
             inbound: Inbound::new(inbound),
             now: now(),
+            now_is_old: false,
             ahead: Queue::default(),
             ahead_size: 0,
             eof: false,
@@ -179,7 +182,9 @@ impl Core {
     }
 
     /// The task is about to poll the handler and will take a turn afterwards.
+    #[inline]
     pub(crate) fn begin_turn(&mut self, cx: &Context<'_>) {
+        self.now_is_old = true;
         if let Driver::Task { waker, in_turn } = &mut self.driver {
             *in_turn = true;
             match waker {
@@ -250,18 +255,46 @@ impl Core {
 
     /// Takes a turn, and says whether the reader should look again at once.
     pub(crate) fn turn(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.is_gone() {
-            return false;
+        self.keep_deadlines(cx);
+        self.exchange(cx)
+    }
+
+    /// The task was woken: does what is due, and reads for a handler that waits for a message. What has
+    /// arrived is there before the handler looks, so that it looks once.
+    #[inline]
+    pub(crate) fn wake_up(&mut self, cx: &mut Context<'_>) {
+        self.keep_deadlines(cx);
+        if matches!(self.reader, Reader::Driver) && !self.is_gone() && self.wants_bytes() {
+            let _ = self.read(cx);
         }
+    }
+
+    /// Takes the time, and does what is due.
+    #[inline]
+    fn keep_deadlines(&mut self, cx: &mut Context<'_>) {
         self.now = now();
-        if self.timer.may_be_due(self.now)
-            && self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now)
-        {
+        self.now_is_old = false;
+        if self.timer.may_be_due(self.now) {
+            self.do_due(cx);
+        }
+    }
+
+    #[cold]
+    fn do_due(&mut self, cx: &mut Context<'_>) {
+        let is_due = self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now);
+        if is_due && !self.is_gone() {
             // A task that comes late must not hold that against the peer: what has arrived
             // meanwhile is a sign of life, too.
             self.catch_up(cx);
             self.connection.handle_timeout(self.now);
             self.wake_if_over();
+        }
+    }
+
+    /// Takes a turn as far as it is not about deadlines: enough when the last one was a moment ago.
+    pub(crate) fn exchange(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.is_gone() {
+            return false;
         }
         let mut reads = 0..READS;
         let again = loop {
@@ -279,13 +312,11 @@ impl Core {
                 }
                 continue;
             }
-            let is_full = self.ahead_size >= READ_AHEAD;
-            let is_inflating = self.connection.is_inflating();
-            if unwritten || (is_inflating && !is_full) {
+            if unwritten || (self.connection.is_inflating() && self.ahead_size < READ_AHEAD) {
                 // The rest of a long message, once the other tasks of the thread had their turn.
                 cx.waker().wake_by_ref();
             }
-            if is_full || is_inflating {
+            if !self.wants_bytes() {
                 break false;
             }
             if reads.next().is_none() {
@@ -307,11 +338,33 @@ impl Core {
         if self.connection.is_inflating() && matches!(self.reader, Reader::Task(_)) {
             self.wake_reader();
         }
+        let again = again || ((self.is_over() || !self.ahead.is_empty()) && self.wake_reader());
+        if !again && !self.is_gone() {
+            self.set_timer(cx);
+        }
+        again
+    }
+
+    /// Whether more is to be read: not before there is room for it, and use.
+    #[inline]
+    fn wants_bytes(&self) -> bool {
+        self.ahead_size < READ_AHEAD && !self.connection.is_inflating() && !self.pong_first
+    }
+
+    /// Sees to it that the task is woken when something is due.
+    fn set_timer(&mut self, cx: &mut Context<'_>) {
         let deadlines = [self.connection.poll_timeout(), self.connection.closing_deadline()];
-        if let Some(deadline) = deadlines.into_iter().flatten().min().filter(|_| !self.is_gone()) {
+        if let Some(deadline) = deadlines.into_iter().flatten().min() {
             self.timer.arm(cx, deadline, self.now);
         }
-        again || ((self.is_over() || !self.ahead.is_empty()) && self.wake_reader())
+    }
+
+    /// Something happens now, whenever it was that the turn has begun.
+    #[inline]
+    fn renew_now(&mut self) {
+        if std::mem::take(&mut self.now_is_old) {
+            self.now = now();
+        }
     }
 
     /// Wakes whoever waits for a message, and says whether that is the one who takes this turn.
@@ -326,9 +379,10 @@ impl Core {
         }
     }
 
+    #[inline]
     fn wake_waiters(&mut self) {
-        for waiter in self.waiters.take().into_iter().flat_map(|waiters| *waiters) {
-            waiter.wake();
+        if let Some(waiters) = self.waiters.take() {
+            waiters.into_iter().for_each(Waker::wake);
         }
     }
 

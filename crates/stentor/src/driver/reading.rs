@@ -1,5 +1,6 @@
 //! Reading: bytes become messages, as far as there is room for those that nobody has asked for.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use bytes::BufMut as _;
@@ -14,20 +15,7 @@ impl Core {
     /// `false` at the end.
     pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, taken: &mut Queue) -> Poll<Result<bool>> {
         for _ in 0..READS {
-            // No further than to the next messages: what the reader answers to them goes before
-            // the answer to a Close frame behind them.
-            while self.ahead.is_empty() && self.decode() {}
-            if !self.ahead.is_empty() {
-                let was_full = self.ahead_size >= READ_AHEAD;
-                std::mem::swap(taken, &mut self.ahead);
-                self.ahead_size = 0;
-                if was_full {
-                    self.wake_driver();
-                }
-                if !self.is_driven() {
-                    // The caller may not come again for a long time.
-                    self.inbound.give_back();
-                }
+            if self.take(taken) {
                 return Poll::Ready(Ok(true));
             }
             taken.give_back();
@@ -52,6 +40,29 @@ impl Core {
         Poll::Pending
     }
 
+    /// Fills an empty queue with the messages that are there, and says whether there are any.
+    #[inline]
+    fn take(&mut self, taken: &mut Queue) -> bool {
+        if self.ahead.is_empty() {
+            // No further than to the next messages: what the reader answers to them goes before
+            // the answer to a Close frame behind them.
+            while taken.is_empty() && self.has_undecoded() && self.decode(taken.fill()) {}
+        } else {
+            let was_full = self.ahead_size >= READ_AHEAD;
+            std::mem::swap(taken, &mut self.ahead);
+            self.ahead_size = 0;
+            if was_full {
+                self.wake_driver();
+            }
+        }
+        let found = !taken.is_empty();
+        if found && !self.is_driven() {
+            // The caller may not come again for a long time.
+            self.inbound.give_back();
+        }
+        found
+    }
+
     /// Takes what has arrived and that there is room for.
     pub(super) fn catch_up(&mut self, cx: &mut Context<'_>) {
         for _ in 0..READS {
@@ -65,21 +76,33 @@ impl Core {
 
     /// Decodes what was read, as far as there is room for messages that nobody has asked for.
     pub(super) fn read_ahead(&mut self) {
-        while self.ahead_size < READ_AHEAD && self.decode() {}
+        while self.ahead_size < READ_AHEAD && self.has_undecoded() {
+            let mut ahead = std::mem::take(&mut self.ahead);
+            let messages = ahead.fill();
+            let known = messages.len();
+            let found = self.decode(messages);
+            self.ahead_size += messages.range(known..).map(counted_size).sum::<usize>();
+            self.ahead = ahead;
+            if !found {
+                break;
+            }
+        }
+    }
+
+    /// Whether there is anything to decode, and this the time for it.
+    #[inline]
+    fn has_undecoded(&self) -> bool {
+        (!self.inbound.bytes.is_empty() || self.connection.is_inflating()) && !self.pong_first
     }
 
     /// Decodes a batch of messages or, when none is next, something else. Says whether there was
     /// anything.
-    pub(super) fn decode(&mut self) -> bool {
-        if self.pong_first || (self.inbound.bytes.is_empty() && !self.connection.is_inflating()) {
-            return false;
-        }
-        let ahead = self.ahead.fill();
-        let known = ahead.len();
-        self.connection.receive_messages(&mut self.inbound.bytes, self.now, ahead);
-        if ahead.len() == known {
+    fn decode(&mut self, messages: &mut VecDeque<Message>) -> bool {
+        let known = messages.len();
+        self.connection.receive_messages(&mut self.inbound.bytes, self.now, messages);
+        if messages.len() == known {
             match self.connection.receive(&mut self.inbound.bytes, self.now) {
-                Some(Event::Message(message)) => ahead.push_back(message),
+                Some(Event::Message(message)) => messages.push_back(message),
                 Some(event) => {
                     self.note(event);
                     return true;
@@ -88,9 +111,8 @@ impl Core {
             }
         }
         if self.discarding {
-            ahead.truncate(known);
+            messages.truncate(known);
         }
-        self.ahead_size += ahead.range(known..).map(counted_size).sum::<usize>();
         true
     }
 
@@ -117,23 +139,25 @@ impl Core {
             return Poll::Pending;
         }
         let limit = self.inbound.make_room(self.connection.missing());
-        match self.transport.poll_read(cx, &mut (&mut self.inbound.bytes).limit(limit)) {
-            Poll::Pending => {
-                self.inbound.give_back();
-                return Poll::Pending;
-            }
-            Poll::Ready(Ok(0)) => {
+        let Poll::Ready(read) = self.transport.poll_read(cx, &mut (&mut self.inbound.bytes).limit(limit))
+        else {
+            self.inbound.give_back();
+            return Poll::Pending;
+        };
+        self.renew_now();
+        match read {
+            Ok(0) => {
                 self.eof = true;
                 self.connection.receive_eof(self.now);
                 self.wake_if_over();
             }
-            Poll::Ready(Ok(len)) => {
+            Ok(len) => {
                 if let Some(watch) = &mut self.watch {
                     let read = &self.inbound.bytes;
                     watch.read(&read[read.len() - len..]);
                 }
             }
-            Poll::Ready(Err(error)) => self.fail(error),
+            Err(error) => self.fail(error),
         }
         Poll::Ready(())
     }

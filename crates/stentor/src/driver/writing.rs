@@ -1,5 +1,6 @@
 //! Writing: messages are queued while there is room, and leave as the transport takes them.
 
+use std::io;
 use std::task::{Context, Poll};
 
 use stentor_proto::{Compress, Message, Misuse, Prepared};
@@ -103,28 +104,25 @@ impl Core {
     }
 
     /// Writes everything that the transport takes, and says whether more is to be compressed first.
+    #[inline]
     pub(super) fn write(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.is_flushed() && self.connection.wants_buffer() {
-            return false;
-        }
-        let had_room = self.connection.has_room();
+        let is_idle = self.is_flushed() && self.connection.wants_buffer();
+        !is_idle && self.write_queued(cx)
+    }
+
+    fn write_queued(&mut self, cx: &mut Context<'_>) -> bool {
+        let had_room = self.waiters.is_none() || self.connection.has_room();
         let mut is_blocked = false;
-        while !is_blocked {
-            let written = match self.connection.poll_transmit() {
-                Some(mut bytes) => match &mut self.watch {
-                    None => self.transport.poll_write(cx, &mut bytes),
-                    Some(watch) => self.transport.poll_write(cx, &mut watch.writing(bytes)),
-                },
-                None => break,
-            };
-            match written {
-                Poll::Ready(Ok(_)) => self.unflushed = true,
+        while !is_blocked && self.connection.has_transmit() {
+            match self.write_once(cx) {
+                Poll::Ready(Ok(0)) => break,
+                Poll::Ready(Ok(_)) => self.unflushed = self.transport.holds_back(),
                 Poll::Ready(Err(error)) => {
                     self.fail(error);
                     return false;
                 }
                 Poll::Pending => {
-                    self.connection.transmit_blocked(self.now);
+                    self.blocked();
                     is_blocked = true;
                 }
             }
@@ -132,28 +130,61 @@ impl Core {
         if let Some(buffer) = self.connection.reclaim_buffer() {
             buffers::give_write(buffer);
         }
-        if self.unflushed {
-            match self.transport.poll_flush(cx) {
-                Poll::Ready(Ok(())) => {
-                    self.unflushed = false;
-                    if !self.connection.has_transmit() {
-                        self.connection.transmit_unblocked();
-                    }
-                }
-                Poll::Ready(Err(error)) => {
-                    self.fail(error);
-                    return false;
-                }
-                Poll::Pending => self.connection.transmit_blocked(self.now),
-            }
+        if self.unflushed && !self.flush(cx) {
+            return false;
         }
-        if (!had_room && self.connection.has_room()) || self.is_flushed() {
+        if self.waiters.is_some() && ((!had_room && self.connection.has_room()) || self.is_flushed()) {
             self.wake_waiters();
         }
         !is_blocked && self.connection.has_transmit()
     }
 
+    /// Writes as much as the transport takes at once: nothing when it has all there is for now.
+    #[inline]
+    fn write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.watch.is_some() {
+            return self.write_watched(cx);
+        }
+        let Some(mut bytes) = self.connection.poll_transmit() else { return Poll::Ready(Ok(0)) };
+        self.transport.poll_write(cx, &mut bytes)
+    }
+
+    #[inline(never)]
+    fn write_watched(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match (self.connection.poll_transmit(), &mut self.watch) {
+            (Some(bytes), Some(watch)) => self.transport.poll_write(cx, &mut watch.writing(bytes)),
+            _ => Poll::Ready(Ok(0)),
+        }
+    }
+
+    /// Has the transport hand on what it holds back, and says whether it still can.
+    #[inline(never)]
+    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
+        match self.transport.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.unflushed = false;
+                if !self.connection.has_transmit() {
+                    self.connection.transmit_unblocked();
+                }
+            }
+            Poll::Ready(Err(error)) => {
+                self.fail(error);
+                return false;
+            }
+            Poll::Pending => self.blocked(),
+        }
+        true
+    }
+
+    /// The transport takes no more for now.
+    #[cold]
+    fn blocked(&mut self) {
+        self.renew_now();
+        self.connection.transmit_blocked(self.now);
+    }
+
     /// Whether everything queued was written.
+    #[inline]
     pub(crate) fn is_flushed(&self) -> bool {
         !self.connection.has_transmit() && !self.unflushed
     }
