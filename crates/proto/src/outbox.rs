@@ -18,21 +18,30 @@ use crate::opcode::Opcode;
 /// second slice to write.
 pub(crate) const COPY_MAX: usize = 8 << 10;
 
+/// Payloads up to this size are, where the buffer has room for them.
+const COPY_IF_ROOM_MAX: usize = 32 << 10;
+
 /// What waits to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    /// Whole small frames.
+    tail: Vec<u8>,
+    /// What waits before them, or overtakes them. Nearly always there is none, so it costs a word.
+    beyond: Option<Box<Beyond>>,
+}
+
+/// What waits besides whole small frames.
+#[derive(Debug, Default)]
+struct Beyond {
     /// Frames that nothing is appended to any more, oldest first.
     sealed: VecDeque<Sealed>,
     /// How many bytes `sealed` holds, and `held` as well.
-    sealed_len: usize,
+    len: usize,
     /// How many bytes are to come that are not encoded yet.
     held: usize,
     /// Whether the first of `sealed` has begun to leave, so that no other frame may come now.
     mid_frame: bool,
-    /// Whole small frames, behind `sealed`.
-    tail: Vec<u8>,
-    /// `None` while neither waits, which is nearly always.
-    urgent: Option<Box<Urgent>>,
+    urgent: Urgent,
 }
 
 /// One large frame, or encoded frames.
@@ -88,40 +97,91 @@ impl Sealed {
     }
 }
 
+impl Beyond {
+    /// Whether it is needed no longer.
+    fn is_idle(&self) -> bool {
+        self.len == 0 && self.sealed.is_empty() && self.urgent.is_empty()
+    }
+
+    fn seal(&mut self, head: Head, rest: Bytes) {
+        let sealed = Sealed { head, rest };
+        self.len += sealed.len();
+        self.sealed.push_back(sealed);
+    }
+
+    /// How many of `sealed` have begun to leave.
+    fn begun(&self) -> usize {
+        usize::from(self.mid_frame).min(self.sealed.len())
+    }
+
+    /// The pieces in the order they have to be written; some may be empty.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        // What has begun to leave goes first, up to its end.
+        let first = self.sealed.range(..self.begun()).flat_map(Sealed::pieces);
+        let rest = self.sealed.range(self.begun()..).flat_map(Sealed::pieces);
+        first.chain([self.urgent.rest()]).chain(rest)
+    }
+
+    /// Forgets up to `len` bytes of the first piece and says how many those were.
+    fn advance(&mut self, len: usize) -> usize {
+        if !self.mid_frame && !self.urgent.rest().is_empty() {
+            return self.urgent.advance(len);
+        }
+        let Some(first) = self.sealed.front_mut() else { return 0 };
+        let sent = first.advance(len);
+        self.len -= sent;
+        self.mid_frame = first.len() > 0;
+        if !self.mid_frame {
+            self.sealed.pop_front();
+        }
+        sent
+    }
+}
+
 impl Outbox {
     /// The bytes that wait, those not encoded yet among them, Pings and Pongs apart.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.sealed_len + self.tail.len()
+        self.tail.len() + self.beyond.as_ref().map_or(0, |beyond| beyond.len)
     }
 
     /// Whether nothing waits at all.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0 && self.urgent.is_none()
+        self.tail.is_empty() && self.beyond.as_ref().is_none_or(|beyond| beyond.is_idle())
     }
 
     /// Whether there is anything to write now.
     #[inline]
     pub(crate) fn has_bytes(&self) -> bool {
-        !self.tail.is_empty() || !self.sealed.is_empty() || self.urgent.is_some()
+        let waits = |beyond: &Beyond| !beyond.sealed.is_empty() || !beyond.urgent.is_empty();
+        !self.tail.is_empty() || self.beyond.as_deref().is_some_and(waits)
     }
 
     /// Counts bytes that will be queued once they are encoded.
     pub(crate) fn hold(&mut self, len: usize) {
-        self.held += len;
-        self.sealed_len += len;
+        let beyond = self.beyond.get_or_insert_default();
+        beyond.held += len;
+        beyond.len += len;
     }
 
     /// They are about to be queued.
     pub(crate) fn release(&mut self, len: usize) {
-        self.held -= len;
-        self.sealed_len -= len;
+        if let Some(beyond) = &mut self.beyond {
+            beyond.held -= len;
+            beyond.len -= len;
+        }
+        self.beyond.take_if(|beyond| beyond.is_idle());
     }
 
     /// Whether something waits to be encoded.
     pub(crate) fn is_holding(&self) -> bool {
-        self.held > 0
+        self.held() > 0
+    }
+
+    #[inline]
+    fn held(&self) -> usize {
+        self.beyond.as_ref().map_or(0, |beyond| beyond.held)
     }
 
     /// Queues a whole message of at most [`COPY_MAX`] bytes behind all others.
@@ -139,23 +199,24 @@ impl Outbox {
 
     /// Queues a frame behind all others.
     pub(crate) fn push(&mut self, header: &FrameHeader, payload: Bytes) {
-        if payload.len() <= COPY_MAX {
+        if payload.len() <= COPY_MAX || self.has_room_for(payload.len()) {
             append_frame(&mut self.tail, header, &payload);
         } else {
-            self.push_large(header, payload);
+            self.seal_tail();
+            self.seal(Head::of(header), masked(header.mask, payload));
         }
     }
 
-    #[inline(never)]
-    fn push_large(&mut self, header: &FrameHeader, payload: Bytes) {
-        self.seal_tail();
-        self.seal(Head::of(header), masked(header.mask, payload));
+    /// Whether a frame fits into the buffer as it is, so that a copy spares the second slice.
+    fn has_room_for(&self, payload_len: usize) -> bool {
+        payload_len <= COPY_IF_ROOM_MAX
+            && self.tail.capacity() - self.tail.len() >= MAX_HEADER_LEN + payload_len
     }
 
     /// Queues the head of the opening handshake: no Pong may overtake that either.
     pub(crate) fn push_head(&mut self, head: Bytes) {
         self.seal(Head::default(), head);
-        self.mid_frame = true;
+        self.beyond.get_or_insert_default().mid_frame = true;
     }
 
     /// Queues bytes that are whole frames.
@@ -170,12 +231,12 @@ impl Outbox {
 
     /// Queues a Ping that overtakes.
     pub(crate) fn push_ping(&mut self, payload: &[u8]) {
-        self.urgent.get_or_insert_default().ping = Some(payload.into());
+        self.beyond.get_or_insert_default().urgent.ping = Some(payload.into());
     }
 
     /// Queues a Pong that overtakes, in place of one that still waits.
     pub(crate) fn push_pong(&mut self, payload: &[u8]) {
-        self.urgent.get_or_insert_default().pong = Some(payload.into());
+        self.beyond.get_or_insert_default().urgent.pong = Some(payload.into());
     }
 
     /// Forgets everything that waits.
@@ -186,9 +247,11 @@ impl Outbox {
     /// Forgets everything that has not begun to leave, Pings and Pongs apart.
     pub(crate) fn clear_waiting(&mut self) {
         self.tail.clear();
-        self.sealed.truncate(usize::from(self.mid_frame));
-        self.sealed_len = self.sealed.iter().map(Sealed::len).sum();
-        self.held = 0;
+        if let Some(beyond) = &mut self.beyond {
+            beyond.sealed.truncate(beyond.begun());
+            beyond.len = beyond.sealed.iter().map(Sealed::len).sum();
+            beyond.held = 0;
+        }
     }
 
     /// Whether small frames have no buffer to be gathered in.
@@ -208,26 +271,20 @@ impl Outbox {
     /// Gives the gathering buffer away, when it is empty.
     #[inline]
     pub(crate) fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
-        if self.sealed.is_empty() && self.sealed.capacity() > 0 {
-            // An idle connection holds no memory for large messages either.
-            self.sealed = VecDeque::new();
-        }
         (self.tail.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
     }
 
     /// What is to be written next, if anything. `mask` draws the masking keys of a client.
     #[inline]
     pub(crate) fn transmit(&mut self, mask: impl FnMut() -> Option<MaskingKey>) -> Option<Transmit<'_>> {
-        if let Some(urgent) = &mut self.urgent {
-            urgent.encode(mask);
+        if let Some(beyond) = &mut self.beyond {
+            beyond.urgent.encode(mask);
         }
         if self.has_bytes() { Some(Transmit { outbox: self }) } else { None }
     }
 
     fn seal(&mut self, head: Head, rest: Bytes) {
-        let sealed = Sealed { head, rest };
-        self.sealed_len += sealed.len();
-        self.sealed.push_back(sealed);
+        self.beyond.get_or_insert_default().seal(head, rest);
     }
 
     fn seal_tail(&mut self) {
@@ -239,11 +296,7 @@ impl Outbox {
 
     /// The pieces in the order they have to be written; some may be empty.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        // What has begun to leave goes first, up to its end.
-        let begun = usize::from(self.mid_frame).min(self.sealed.len());
-        let first = self.sealed.range(..begun).flat_map(Sealed::pieces);
-        let rest = self.sealed.range(begun..).flat_map(Sealed::pieces);
-        first.chain([self.urgent_rest()]).chain(rest).chain([self.tail.as_slice()])
+        self.beyond.iter().flat_map(|beyond| beyond.pieces()).chain([self.tail.as_slice()])
     }
 
     #[inline(never)]
@@ -251,55 +304,21 @@ impl Outbox {
         self.pieces().find(|piece| !piece.is_empty()).unwrap_or_default()
     }
 
-    /// Whether there is nothing but whole small frames, which is the usual case.
-    #[inline]
-    fn is_plain(&self) -> bool {
-        self.sealed.is_empty() && self.urgent.is_none()
-    }
-
-    #[inline]
-    fn urgent_rest(&self) -> &[u8] {
-        self.urgent.as_deref().map_or(&[], Urgent::rest)
-    }
-
-    #[inline(never)]
-    fn advance_pieces(&mut self, mut len: usize) {
+    fn advance(&mut self, mut len: usize) {
         while len > 0 {
-            match self.advance_piece(len) {
-                0 => break,
-                sent => len -= sent,
+            let sent = self.beyond.as_mut().map_or(0, |beyond| beyond.advance(len));
+            len -= sent;
+            if sent > 0 {
+                continue;
             }
-        }
-    }
-
-    /// Forgets up to `len` bytes of the first piece and says how many those were.
-    fn advance_piece(&mut self, len: usize) -> usize {
-        let mid_frame = self.mid_frame;
-        let begun = |urgent: &&mut Box<Urgent>| !mid_frame && !urgent.rest().is_empty();
-        if let Some(urgent) = self.urgent.as_mut().filter(begun) {
-            let sent = urgent.advance(len);
-            if urgent.is_empty() {
-                self.urgent = None;
-            }
-            return sent;
-        }
-        if self.sealed.is_empty() {
             if len >= self.tail.len() {
-                let sent = self.tail.len();
                 self.tail.clear();
-                return sent;
+                break;
             }
             // What is left of these frames must not be cut into, so nothing may join them.
             self.seal_tail();
         }
-        let Some(first) = self.sealed.front_mut() else { return 0 };
-        let sent = first.advance(len);
-        self.sealed_len -= sent;
-        self.mid_frame = first.len() > 0;
-        if !self.mid_frame {
-            self.sealed.pop_front();
-        }
-        sent
+        self.beyond.take_if(|beyond| beyond.is_idle());
     }
 }
 
@@ -384,12 +403,13 @@ pub(crate) struct Transmit<'a> {
 impl Buf for Transmit<'_> {
     #[inline]
     fn remaining(&self) -> usize {
-        self.outbox.len() - self.outbox.held + self.outbox.urgent_rest().len()
+        let urgent = self.outbox.beyond.as_ref().map_or(0, |beyond| beyond.urgent.rest().len());
+        self.outbox.len() - self.outbox.held() + urgent
     }
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.outbox.is_plain() { &self.outbox.tail } else { self.outbox.first_piece() }
+        if self.outbox.beyond.is_none() { &self.outbox.tail } else { self.outbox.first_piece() }
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -399,10 +419,7 @@ impl Buf for Transmit<'_> {
 
     #[inline]
     fn advance(&mut self, len: usize) {
-        if self.outbox.is_plain() && len == self.outbox.tail.len() {
-            self.outbox.tail.clear();
-        } else {
-            self.outbox.advance_pieces(len);
-        }
+        let is_all = self.outbox.beyond.is_none() && len == self.outbox.tail.len();
+        if is_all { self.outbox.tail.clear() } else { self.outbox.advance(len) }
     }
 }

@@ -27,17 +27,27 @@ const MAX_KEPT_WRITE_BUFFER: usize = 128 << 10;
 const KEPT: usize = 4;
 
 #[derive(Default)]
+#[allow(clippy::vec_box)] // They change hands as they are.
 struct Pool {
-    read: Vec<BytesMut>,
+    read: Vec<Box<BytesMut>>,
     write: Vec<Vec<u8>>,
-    #[allow(clippy::vec_box)] // They change hands as they are.
     queues: Vec<Box<VecDeque<Message>>>,
 }
 
 impl Pool {
     /// One of those kept, if there is room in any.
-    fn take_read(&mut self) -> Option<BytesMut> {
-        let usable = self.read.iter_mut().rposition(has_room);
+    #[inline]
+    fn take_read(&mut self) -> Option<Box<BytesMut>> {
+        if self.read.last_mut().is_some_and(|latest| has_room(latest)) {
+            self.read.pop()
+        } else {
+            self.search_read()
+        }
+    }
+
+    #[inline(never)]
+    fn search_read(&mut self) -> Option<Box<BytesMut>> {
+        let usable = self.read.iter_mut().rposition(|block| has_room(block));
         if usable.is_none() && self.read.len() == KEPT {
             // Messages that are kept for long share them all: make room for others.
             self.read.remove(0);
@@ -51,11 +61,12 @@ thread_local! {
 }
 
 /// An empty block with at least [`MIN_READ`] bytes of room.
-pub(crate) fn take_read() -> BytesMut {
+#[allow(clippy::unnecessary_box_returns)] // It stays in its box, from hand to hand.
+pub(crate) fn take_read() -> Box<BytesMut> {
     POOL.try_with(|pool| pool.borrow_mut().take_read())
         .ok()
         .flatten()
-        .unwrap_or_else(|| BytesMut::with_capacity(READ_BLOCK))
+        .unwrap_or_else(|| Box::new(BytesMut::with_capacity(READ_BLOCK)))
 }
 
 /// Whether `block` can be read into, begun anew when no message shares it any more.
@@ -64,7 +75,7 @@ pub(crate) fn has_room(block: &mut BytesMut) -> bool {
 }
 
 /// Gives a block back; messages may still share parts of it.
-pub(crate) fn give_read(block: BytesMut) {
+pub(crate) fn give_read(block: Box<BytesMut>) {
     debug_assert!(block.is_empty());
     if block.capacity() > 0 {
         // A thread that is ending keeps nothing.

@@ -3,7 +3,8 @@
 //! Usually that is a block of the thread, which the messages that are decoded from it share. The
 //! beginning of a frame that fits none, or that nothing follows for now, has a buffer of its own.
 
-use bytes::BytesMut;
+use bytes::buf::Limit;
+use bytes::{BufMut as _, BytesMut};
 
 use crate::buffers;
 
@@ -17,8 +18,8 @@ const MAX_GROWTH: usize = 16;
 /// Bytes that wait to be decoded.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
-    /// Holds no block while it is empty and the peer silent.
-    pub(super) bytes: BytesMut,
+    /// Boxed, because it changes hands all the time. `None` while it is empty and the peer silent.
+    bytes: Option<Box<BytesMut>>,
     /// It is no block but a buffer of its own, with the beginning of a frame.
     own: bool,
 }
@@ -26,94 +27,126 @@ pub(super) struct Inbound {
 impl Inbound {
     /// With what arrived behind the opening handshake.
     pub(super) fn new(bytes: BytesMut) -> Self {
-        Self { bytes, own: false }
+        Self { bytes: (!bytes.is_empty()).then(|| Box::new(bytes)), own: true }
+    }
+
+    /// The bytes that wait.
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.as_ref().map_or(&[], |bytes| bytes)
+    }
+
+    /// The same, to be taken from.
+    #[inline]
+    pub(super) fn take_from(&mut self) -> Option<&mut BytesMut> {
+        self.bytes.as_deref_mut()
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.as_ref().is_none_or(|bytes| bytes.is_empty())
     }
 
     /// Holds no block in which there is little or nothing.
     #[inline]
     pub(super) fn give_back(&mut self) {
-        if self.bytes.is_empty() && !self.own {
-            buffers::give_read(std::mem::take(&mut self.bytes));
+        let Some(bytes) = self.bytes.take() else { return };
+        if bytes.is_empty() && !self.own {
+            buffers::give_read(bytes);
         } else {
-            self.keep_little();
+            self.keep_little(bytes);
         }
     }
 
     #[inline(never)]
-    fn keep_little(&mut self) {
-        if self.bytes.is_empty() {
-            *self = Self::default();
-        } else if !self.own && self.bytes.len() <= OWN_MAX {
-            let begun = BytesMut::from(&self.bytes[..]);
-            let mut block = std::mem::replace(&mut self.bytes, begun);
-            block.clear();
-            buffers::give_read(block);
+    fn keep_little(&mut self, mut bytes: Box<BytesMut>) {
+        if bytes.is_empty() {
+            return;
+        }
+        if !self.own && bytes.len() <= OWN_MAX {
+            self.bytes = Some(Box::new(BytesMut::from(&bytes[..])));
             self.own = true;
+            bytes.clear();
+            buffers::give_read(bytes);
+        } else {
+            self.bytes = Some(bytes);
         }
     }
 
-    /// Makes room to read into, and says how much may be read at most. `missing` is how much the
-    /// frame that has begun still wants.
+    /// Room to read into. `missing` is how much the frame that has begun still wants.
     #[inline]
-    pub(super) fn make_room(&mut self, missing: usize) -> usize {
-        // A block that is used up is begun anew as soon as nobody shares it.
-        let enough = if self.bytes.is_empty() { buffers::READ_BLOCK / 2 } else { buffers::MIN_READ };
-        if missing > 0 || self.own || self.bytes.capacity() - self.bytes.len() < enough {
-            return self.make_more_room(missing);
-        }
-        usize::MAX
+    pub(super) fn room(&mut self, missing: usize) -> Limit<&mut BytesMut> {
+        let limit = if self.has_room(missing) { usize::MAX } else { self.make_room(missing) };
+        let own = &mut self.own;
+        let bytes = self.bytes.get_or_insert_with(|| {
+            *own = false;
+            buffers::take_read()
+        });
+        (&mut **bytes).limit(limit)
     }
 
+    /// Whether there is a block with enough of it left, or nothing that had to go on in one.
+    #[inline]
+    fn has_room(&self, missing: usize) -> bool {
+        let Some(bytes) = &self.bytes else { return missing == 0 };
+        // A block that is used up is begun anew as soon as nobody shares it.
+        let enough = if bytes.is_empty() { buffers::READ_BLOCK / 2 } else { buffers::MIN_READ };
+        missing == 0 && !self.own && bytes.capacity() - bytes.len() >= enough
+    }
+
+    /// Sees to it that there is room, and says how much may be read at most.
     #[inline(never)]
-    fn make_more_room(&mut self, missing: usize) -> usize {
-        if self.bytes.len() + missing > buffers::READ_BLOCK {
-            self.make_large(missing);
+    fn make_room(&mut self, missing: usize) -> usize {
+        let mut bytes = self.bytes.take().unwrap_or_default();
+        if bytes.len() + missing > buffers::READ_BLOCK {
+            self.bytes = Some(self.enlarge(bytes, missing));
             return missing;
         }
-        if std::mem::take(&mut self.own) {
-            self.move_to_block();
+        let is_block = !std::mem::take(&mut self.own) && bytes.capacity() > 0;
+        let room = bytes.capacity() - bytes.len();
+        let is_used_up = bytes.is_empty() || room < buffers::MIN_READ;
+        if is_block && (!is_used_up || buffers::has_room(&mut bytes)) {
+            self.bytes = Some(bytes);
             return usize::MAX;
         }
-        if self.bytes.capacity() == 0 {
-            self.bytes = buffers::take_read();
-            return usize::MAX;
-        }
-        let room = self.bytes.capacity() - self.bytes.len();
-        if (self.bytes.is_empty() || room < buffers::MIN_READ) && !buffers::has_room(&mut self.bytes) {
-            // Messages still share the block, and a frame begun at its end goes on in another.
-            let mut block = self.move_to_block();
-            block.clear();
-            buffers::give_read(block);
+        // Messages still share the block, or what has begun in a buffer of its own goes on in a block.
+        self.bytes = Some(in_another_block(&bytes));
+        if is_block {
+            bytes.clear();
+            buffers::give_read(bytes);
         }
         usize::MAX
-    }
-
-    /// Moves what there is to the beginning of another block, and gives the buffer it was in.
-    fn move_to_block(&mut self) -> BytesMut {
-        let begun = std::mem::replace(&mut self.bytes, buffers::take_read());
-        // Of a block that messages share, less may be left.
-        if self.bytes.capacity() < begun.len() + buffers::MIN_READ {
-            self.bytes = BytesMut::with_capacity(buffers::READ_BLOCK);
-        }
-        self.bytes.extend_from_slice(&begun);
-        begun
     }
 
     /// Makes room for a frame that fits no block, in a buffer of its own, which becomes its message.
     /// That grows with what has arrived, not with what the header has declared.
-    fn make_large(&mut self, missing: usize) {
-        let len = self.bytes.len();
-        let room = self.bytes.capacity() - len;
+    #[allow(clippy::unnecessary_box_returns)] // It stays in its box, from hand to hand.
+    fn enlarge(&mut self, mut bytes: Box<BytesMut>, missing: usize) -> Box<BytesMut> {
+        let len = bytes.len();
+        let room = bytes.capacity() - len;
         if room >= buffers::MIN_READ.min(missing) {
-            return;
+            return bytes;
         }
         let capacity = (len + missing).min(len.max(buffers::READ_BLOCK) * MAX_GROWTH);
         if self.own {
-            self.bytes.reserve(capacity - len);
-        } else {
-            let begun = std::mem::replace(&mut self.bytes, BytesMut::with_capacity(capacity));
-            self.bytes.extend_from_slice(&begun);
-            self.own = true;
+            bytes.reserve(capacity - len);
+            return bytes;
         }
+        self.own = true;
+        let mut large = BytesMut::with_capacity(capacity);
+        large.extend_from_slice(&bytes);
+        Box::new(large)
     }
+}
+
+/// What there is, at the beginning of a block.
+#[allow(clippy::unnecessary_box_returns)] // It stays in its box, from hand to hand.
+fn in_another_block(begun: &[u8]) -> Box<BytesMut> {
+    let mut block = buffers::take_read();
+    // Of a block that messages share, less may be left.
+    if block.capacity() < begun.len() + buffers::MIN_READ {
+        *block = BytesMut::with_capacity(buffers::READ_BLOCK);
+    }
+    block.extend_from_slice(begun);
+    block
 }

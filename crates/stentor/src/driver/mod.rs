@@ -160,7 +160,7 @@ impl Core {
 
     /// Counts what passes from now on.
     pub(crate) fn watch(&mut self, only_counts: bool) {
-        self.watch = Some(Watch::new(&self.connection, &self.inbound.bytes, only_counts));
+        self.watch = Some(Watch::new(&self.connection, self.inbound.bytes(), only_counts));
     }
 
     /// Whether a task takes the turns, rather than the caller.

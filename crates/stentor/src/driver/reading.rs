@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use bytes::BufMut as _;
+use bytes::BytesMut;
 use stentor_proto::{Event, Message};
 
 use super::{Core, READ_AHEAD, READS, Reader};
@@ -92,16 +92,19 @@ impl Core {
     /// Whether there is anything to decode, and this the time for it.
     #[inline]
     fn has_undecoded(&self) -> bool {
-        (!self.inbound.bytes.is_empty() || self.connection.is_inflating()) && !self.pong_first
+        (!self.inbound.is_empty() || self.connection.is_inflating()) && !self.pong_first
     }
 
     /// Decodes a batch of messages or, when none is next, something else. Says whether there was
     /// anything.
     fn decode(&mut self, messages: &mut VecDeque<Message>) -> bool {
         let known = messages.len();
-        self.connection.receive_messages(&mut self.inbound.bytes, self.now, messages);
+        // What is inflated in pieces may have no bytes behind it.
+        let mut none = BytesMut::new();
+        let bytes = self.inbound.take_from().unwrap_or(&mut none);
+        self.connection.receive_messages(bytes, self.now, messages);
         if messages.len() == known {
-            match self.connection.receive(&mut self.inbound.bytes, self.now) {
+            match self.connection.receive(bytes, self.now) {
                 Some(Event::Message(message)) => messages.push_back(message),
                 Some(event) => {
                     self.note(event);
@@ -138,8 +141,8 @@ impl Core {
         if self.eof {
             return Poll::Pending;
         }
-        let limit = self.inbound.make_room(self.connection.missing());
-        let Poll::Ready(read) = self.transport.poll_read(cx, &mut (&mut self.inbound.bytes).limit(limit))
+        let Poll::Ready(read) =
+            self.transport.poll_read(cx, &mut self.inbound.room(self.connection.missing()))
         else {
             self.inbound.give_back();
             return Poll::Pending;
@@ -153,7 +156,7 @@ impl Core {
             }
             Ok(len) => {
                 if let Some(watch) = &mut self.watch {
-                    let read = &self.inbound.bytes;
+                    let read = self.inbound.bytes();
                     watch.read(&read[read.len() - len..]);
                 }
             }
