@@ -1,9 +1,9 @@
 //! Encoded frames on their way out, as one [`Buf`].
 //!
 //! Small frames are gathered in one buffer, so that they leave in one write; the payload of a
-//! large frame is not copied but queued behind its header. Pings and Pongs overtake data that
-//! waits, but never cut into a frame whose first byte has left. At most one Pong waits, the latest
-//! (RFC 6455 §5.5.3). A Close frame keeps its place behind the data sent before it.
+//! large frame is not copied but queued behind its header, unless it is alone and fits. Pings and Pongs
+//! overtake data that waits, but never cut into a frame whose first byte has left. At most one Pong
+//! waits, the latest (RFC 6455 §5.5.3). A Close frame keeps its place behind the data sent before it.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -18,30 +18,33 @@ use crate::opcode::Opcode;
 /// second slice to write.
 pub(crate) const COPY_MAX: usize = 8 << 10;
 
-/// Payloads up to this size are, where the buffer has room for them.
-const COPY_IF_ROOM_MAX: usize = 32 << 10;
+/// The payload of a frame that is the first to wait is, up to this size, if the buffer has room for it.
+const COPY_FIRST_MAX: usize = 32 << 10;
 
 /// What waits to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Whole small frames.
-    tail: Vec<u8>,
-    /// What waits before them, or overtakes them. Nearly always there is none, so it costs a word.
+    /// Whole frames, gathered by copying.
+    gathered: Vec<u8>,
+    /// What waits behind them, or overtakes them. Nearly always there is none, so it costs a word.
     beyond: Option<Box<Beyond>>,
 }
 
-/// What waits besides whole small frames.
+/// What waits besides the frames that were gathered first.
 #[derive(Debug, Default)]
 struct Beyond {
+    urgent: Urgent,
     /// Frames that nothing is appended to any more, oldest first.
     sealed: VecDeque<Sealed>,
-    /// How many bytes `sealed` holds, and `held` as well.
-    len: usize,
+    /// Whole small frames behind them.
+    back: Vec<u8>,
+    /// How many bytes `sealed` holds.
+    sealed_len: usize,
     /// How many bytes are to come that are not encoded yet.
     held: usize,
-    /// Whether the first of `sealed` has begun to leave, so that no other frame may come now.
+    /// Whether the first of `sealed` has begun to leave, so that no other frame may come now. Then
+    /// nothing is gathered before it.
     mid_frame: bool,
-    urgent: Urgent,
 }
 
 /// One large frame, or encoded frames.
@@ -98,15 +101,34 @@ impl Sealed {
 }
 
 impl Beyond {
+    /// The bytes that wait here, those not encoded yet among them, Pings and Pongs apart.
+    fn len(&self) -> usize {
+        self.sealed_len + self.back.len() + self.held
+    }
+
     /// Whether it is needed no longer.
     fn is_idle(&self) -> bool {
-        self.len == 0 && self.sealed.is_empty() && self.urgent.is_empty()
+        self.len() == 0 && self.urgent.is_empty()
+    }
+
+    /// Whether a frame that comes next has to wait behind one of these.
+    fn has_frames(&self) -> bool {
+        !self.sealed.is_empty() || !self.back.is_empty()
     }
 
     fn seal(&mut self, head: Head, rest: Bytes) {
+        self.seal_back();
         let sealed = Sealed { head, rest };
-        self.len += sealed.len();
+        self.sealed_len += sealed.len();
         self.sealed.push_back(sealed);
+    }
+
+    fn seal_back(&mut self) {
+        if !self.back.is_empty() {
+            let frames = std::mem::take(&mut self.back);
+            self.sealed_len += frames.len();
+            self.sealed.push_back(Sealed { head: Head::default(), rest: frames.into() });
+        }
     }
 
     /// How many of `sealed` have begun to leave.
@@ -114,22 +136,30 @@ impl Beyond {
         usize::from(self.mid_frame).min(self.sealed.len())
     }
 
-    /// The pieces in the order they have to be written; some may be empty.
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        // What has begun to leave goes first, up to its end.
-        let first = self.sealed.range(..self.begun()).flat_map(Sealed::pieces);
-        let rest = self.sealed.range(self.begun()..).flat_map(Sealed::pieces);
-        first.chain([self.urgent.rest()]).chain(rest)
+    /// The pieces that leave before the frames that were gathered first; some may be empty.
+    fn pieces_before(&self) -> impl Iterator<Item = &[u8]> {
+        self.sealed.range(..self.begun()).flat_map(Sealed::pieces).chain([self.urgent.rest()])
+    }
+
+    /// Those that leave behind them.
+    fn pieces_behind(&self) -> impl Iterator<Item = &[u8]> {
+        self.sealed.range(self.begun()..).flat_map(Sealed::pieces).chain([self.back.as_slice()])
     }
 
     /// Forgets up to `len` bytes of the first piece and says how many those were.
     fn advance(&mut self, len: usize) -> usize {
-        if !self.mid_frame && !self.urgent.rest().is_empty() {
-            return self.urgent.advance(len);
+        if self.sealed.is_empty() && len >= self.back.len() {
+            let sent = self.back.len();
+            self.back.clear();
+            return sent;
+        }
+        if self.sealed.is_empty() {
+            // What is left of these frames must not be cut into, so nothing may join them.
+            self.seal_back();
         }
         let Some(first) = self.sealed.front_mut() else { return 0 };
         let sent = first.advance(len);
-        self.len -= sent;
+        self.sealed_len -= sent;
         self.mid_frame = first.len() > 0;
         if !self.mid_frame {
             self.sealed.pop_front();
@@ -142,34 +172,31 @@ impl Outbox {
     /// The bytes that wait, those not encoded yet among them, Pings and Pongs apart.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.tail.len() + self.beyond.as_ref().map_or(0, |beyond| beyond.len)
+        self.gathered.len() + self.beyond.as_ref().map_or(0, |beyond| beyond.len())
     }
 
     /// Whether nothing waits at all.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.tail.is_empty() && self.beyond.as_ref().is_none_or(|beyond| beyond.is_idle())
+        self.gathered.is_empty() && self.beyond.as_ref().is_none_or(|beyond| beyond.is_idle())
     }
 
     /// Whether there is anything to write now.
     #[inline]
     pub(crate) fn has_bytes(&self) -> bool {
-        let waits = |beyond: &Beyond| !beyond.sealed.is_empty() || !beyond.urgent.is_empty();
-        !self.tail.is_empty() || self.beyond.as_deref().is_some_and(waits)
+        let waits = |beyond: &Beyond| beyond.has_frames() || !beyond.urgent.is_empty();
+        !self.gathered.is_empty() || self.beyond.as_deref().is_some_and(waits)
     }
 
     /// Counts bytes that will be queued once they are encoded.
     pub(crate) fn hold(&mut self, len: usize) {
-        let beyond = self.beyond.get_or_insert_default();
-        beyond.held += len;
-        beyond.len += len;
+        self.beyond.get_or_insert_default().held += len;
     }
 
     /// They are about to be queued.
     pub(crate) fn release(&mut self, len: usize) {
         if let Some(beyond) = &mut self.beyond {
             beyond.held -= len;
-            beyond.len -= len;
         }
         self.beyond.take_if(|beyond| beyond.is_idle());
     }
@@ -189,28 +216,38 @@ impl Outbox {
     #[inline(always)]
     pub(crate) fn push_copy(&mut self, mask: Option<MaskingKey>, opcode: Opcode, payload: &[u8]) {
         let header = FrameHeader { fin: true, rsv: 0, opcode, mask, payload_len: payload.len() as u64 };
-        append_frame(&mut self.tail, &header, payload);
+        append_frame(self.last(), &header, payload);
     }
 
     /// Queues a frame with at most [`COPY_MAX`] bytes of payload behind all others.
     pub(crate) fn push_small(&mut self, header: &FrameHeader, payload: &[u8]) {
-        append_frame(&mut self.tail, header, payload);
+        append_frame(self.last(), header, payload);
     }
 
     /// Queues a frame behind all others.
     pub(crate) fn push(&mut self, header: &FrameHeader, payload: Bytes) {
-        if payload.len() <= COPY_MAX || self.has_room_for(payload.len()) {
-            append_frame(&mut self.tail, header, &payload);
+        if payload.len() <= COPY_MAX || self.has_room_for_first(payload.len()) {
+            append_frame(self.last(), header, &payload);
         } else {
-            self.seal_tail();
             self.seal(Head::of(header), masked(header.mask, payload));
         }
     }
 
-    /// Whether a frame fits into the buffer as it is, so that a copy spares the second slice.
-    fn has_room_for(&self, payload_len: usize) -> bool {
-        payload_len <= COPY_IF_ROOM_MAX
-            && self.tail.capacity() - self.tail.len() >= MAX_HEADER_LEN + payload_len
+    /// Where a small frame is gathered that leaves behind all others.
+    #[inline]
+    fn last(&mut self) -> &mut Vec<u8> {
+        match &mut self.beyond {
+            Some(beyond) if beyond.has_frames() => &mut beyond.back,
+            _ => &mut self.gathered,
+        }
+    }
+
+    /// Whether a frame is the first to wait and fits into the buffer as it is. Copied, it spares the second
+    /// slice.
+    fn has_room_for_first(&self, payload_len: usize) -> bool {
+        let is_first = self.gathered.is_empty() && self.beyond.is_none();
+        let fits = || self.gathered.capacity() >= MAX_HEADER_LEN + payload_len;
+        is_first && payload_len <= COPY_FIRST_MAX && fits()
     }
 
     /// Queues the head of the opening handshake: no Pong may overtake that either.
@@ -222,9 +259,8 @@ impl Outbox {
     /// Queues bytes that are whole frames.
     pub(crate) fn push_encoded(&mut self, frames: Bytes) {
         if frames.len() <= COPY_MAX {
-            self.tail.extend_from_slice(&frames);
+            self.last().extend_from_slice(&frames);
         } else {
-            self.seal_tail();
             self.seal(Head::default(), frames);
         }
     }
@@ -246,10 +282,11 @@ impl Outbox {
 
     /// Forgets everything that has not begun to leave, Pings and Pongs apart.
     pub(crate) fn clear_waiting(&mut self) {
-        self.tail.clear();
+        self.gathered.clear();
         if let Some(beyond) = &mut self.beyond {
             beyond.sealed.truncate(beyond.begun());
-            beyond.len = beyond.sealed.iter().map(Sealed::len).sum();
+            beyond.sealed_len = beyond.sealed.iter().map(Sealed::len).sum();
+            beyond.back.clear();
             beyond.held = 0;
         }
     }
@@ -257,21 +294,22 @@ impl Outbox {
     /// Whether small frames have no buffer to be gathered in.
     #[inline]
     pub(crate) fn wants_buffer(&self) -> bool {
-        self.tail.capacity() == 0
+        self.gathered.capacity() == 0
     }
 
     /// Takes `buffer` to gather small frames in.
     pub(crate) fn lend_buffer(&mut self, mut buffer: Vec<u8>) {
         if self.wants_buffer() {
             buffer.clear();
-            self.tail = buffer;
+            self.gathered = buffer;
         }
     }
 
     /// Gives the gathering buffer away, when it is empty.
     #[inline]
     pub(crate) fn reclaim_buffer(&mut self) -> Option<Vec<u8>> {
-        (self.tail.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
+        let is_idle = self.gathered.is_empty() && self.gathered.capacity() > 0;
+        is_idle.then(|| std::mem::take(&mut self.gathered))
     }
 
     /// What is to be written next, if anything. `mask` draws the masking keys of a client.
@@ -287,16 +325,11 @@ impl Outbox {
         self.beyond.get_or_insert_default().seal(head, rest);
     }
 
-    fn seal_tail(&mut self) {
-        if !self.tail.is_empty() {
-            let tail = std::mem::take(&mut self.tail);
-            self.seal(Head::default(), tail.into());
-        }
-    }
-
     /// The pieces in the order they have to be written; some may be empty.
     fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.beyond.iter().flat_map(|beyond| beyond.pieces()).chain([self.tail.as_slice()])
+        let before = self.beyond.iter().flat_map(|beyond| beyond.pieces_before());
+        let behind = self.beyond.iter().flat_map(|beyond| beyond.pieces_behind());
+        before.chain([self.gathered.as_slice()]).chain(behind)
     }
 
     #[inline(never)]
@@ -306,19 +339,33 @@ impl Outbox {
 
     fn advance(&mut self, mut len: usize) {
         while len > 0 {
-            let sent = self.beyond.as_mut().map_or(0, |beyond| beyond.advance(len));
-            len -= sent;
-            if sent > 0 {
-                continue;
+            match self.advance_piece(len) {
+                0 => break,
+                sent => len -= sent,
             }
-            if len >= self.tail.len() {
-                self.tail.clear();
-                break;
-            }
-            // What is left of these frames must not be cut into, so nothing may join them.
-            self.seal_tail();
         }
         self.beyond.take_if(|beyond| beyond.is_idle());
+    }
+
+    /// Forgets up to `len` bytes of the first piece and says how many those were.
+    fn advance_piece(&mut self, len: usize) -> usize {
+        let overtaking = |beyond: &&mut Box<Beyond>| !beyond.mid_frame && !beyond.urgent.rest().is_empty();
+        if let Some(beyond) = self.beyond.as_mut().filter(overtaking) {
+            return beyond.urgent.advance(len);
+        }
+        if len < self.gathered.len() {
+            // What is left of these frames must not be cut into, so nothing may join them.
+            let begun = std::mem::take(&mut self.gathered);
+            let beyond = self.beyond.get_or_insert_default();
+            beyond.sealed_len += begun.len();
+            beyond.sealed.push_front(Sealed { head: Head::default(), rest: begun.into() });
+        }
+        if self.gathered.is_empty() {
+            return self.beyond.as_mut().map_or(0, |beyond| beyond.advance(len));
+        }
+        let sent = self.gathered.len();
+        self.gathered.clear();
+        sent
     }
 }
 
@@ -409,7 +456,7 @@ impl Buf for Transmit<'_> {
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        if self.outbox.beyond.is_none() { &self.outbox.tail } else { self.outbox.first_piece() }
+        if self.outbox.beyond.is_none() { &self.outbox.gathered } else { self.outbox.first_piece() }
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
@@ -419,7 +466,7 @@ impl Buf for Transmit<'_> {
 
     #[inline]
     fn advance(&mut self, len: usize) {
-        let is_all = self.outbox.beyond.is_none() && len == self.outbox.tail.len();
-        if is_all { self.outbox.tail.clear() } else { self.outbox.advance(len) }
+        let is_all = self.outbox.beyond.is_none() && len == self.outbox.gathered.len();
+        if is_all { self.outbox.gathered.clear() } else { self.outbox.advance(len) }
     }
 }

@@ -35,7 +35,7 @@ pub enum Error {
     /// Time ran out.
     Timeout(Phase),
     /// TLS could not be set up, or failed with this peer.
-    Tls(TlsError),
+    Tls(Box<TlsError>),
     /// The transport failed.
     Io(io::Error),
 }
@@ -120,7 +120,7 @@ impl std::error::Error for Error {
             Self::Protocol(error) => Some(error),
             Self::Handshake(failure) => Some(&**failure),
             Self::Misuse(misuse) => Some(misuse),
-            Self::Tls(error) => Some(error),
+            Self::Tls(error) => Some(&**error),
             Self::Io(error) => Some(error),
             Self::Closed(_) | Self::Timeout(_) => None,
         }
@@ -157,7 +157,7 @@ impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         #[cfg(feature = "tls")]
         let error = match TlsError::from_io(error) {
-            Ok(error) => return Self::Tls(error),
+            Ok(error) => return error.into(),
             Err(error) => error,
         };
         Self::Io(error)
@@ -166,7 +166,7 @@ impl From<io::Error> for Error {
 
 impl From<TlsError> for Error {
     fn from(error: TlsError) -> Self {
-        Self::Tls(error)
+        Self::Tls(Box::new(error))
     }
 }
 

@@ -103,7 +103,7 @@ impl ServerTls {
             Err(_) => return Err(Error::Timeout(Phase::Tls)),
         };
         match &error {
-            Error::Tls(TlsError::NotTls) if matches!(transport, Transport::Tcp(_)) => {
+            Error::Tls(tls) if matches!((&**tls, &transport), (TlsError::NotTls, Transport::Tcp(_))) => {
                 refuse_plain(transport).await;
             }
             // The alert that says why has been sent, and has to arrive.

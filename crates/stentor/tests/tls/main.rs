@@ -75,7 +75,7 @@ async fn refused(client: &Client, addr: SocketAddr) -> TlsError {
 
 fn tls_error(error: Error) -> TlsError {
     match error {
-        Error::Tls(error) => error,
+        Error::Tls(error) => *error,
         error => panic!("{error:?}"),
     }
 }
