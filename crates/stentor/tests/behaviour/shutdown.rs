@@ -100,13 +100,14 @@ async fn farewells_are_spread_evenly_over_the_window(host: Host) {
     }
     settle().await;
     let began = Instant::now();
-    let window = Duration::from_secs(20);
+    // Shorter than the silence that calls for a Ping.
+    let window = Duration::from_secs(10);
     let draining = drain(&shutdown, Drain { window, ..Drain::default() });
     let mut order = Vec::new();
     for place in 0..PEERS {
         let (at, index) = lasting(farewells.recv()).await.unwrap();
         order.push(index);
-        // Each in a random moment of its own part of the window, which is 100 ms long.
+        // Each in a random moment of its own part of the window, which is 50 ms long.
         let (part, elapsed) = (window / PEERS, at - began);
         let allowed = part * place..=part * (place + 1) + Duration::from_millis(2);
         assert!(allowed.contains(&elapsed), "{place}: {elapsed:?}");

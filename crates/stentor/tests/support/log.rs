@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -35,9 +35,15 @@ pub(crate) struct Recorded {
     pub(crate) span: Option<usize>,
 }
 
+/// Listens nowhere, and lives as long as the process. While there is only one subscriber, `tracing` asks
+/// that of the thread which is the first to record something whether anybody ever wants it, and there
+/// are threads without: what they were first with would be lost to all others.
+static ANYBODY: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Log::default()));
+
 impl Log {
     /// Keeps what this thread records as long as the guard lives.
     pub(crate) fn of_this_thread() -> (Self, DefaultGuard) {
+        LazyLock::force(&ANYBODY);
         let log = Self::default();
         (log.clone(), tracing::subscriber::set_default(log))
     }
