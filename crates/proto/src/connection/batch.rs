@@ -14,7 +14,6 @@ use super::Connection;
 use crate::header::FrameHeader;
 use crate::mask::apply_mask;
 use crate::message::Message;
-use crate::opcode::Opcode;
 use crate::utf8::{Utf8Bytes, is_utf8};
 
 /// How many messages are split off together.
@@ -88,21 +87,19 @@ impl Connection {
     #[inline(always)]
     fn open_in_place(&self, bytes: &mut BytesMut, from: usize) -> Option<Place> {
         let rest = bytes.get_mut(from..)?;
-        let (header, header_len) = FrameHeader::decode(rest, self.role().peer(), 0).ok()??;
-        let len = usize::try_from(header.payload_len).ok()?;
-        let text = header.opcode == Opcode::Text;
-        let whole = header.fin && (text || header.opcode == Opcode::Binary);
-        if !whole || len > self.config.max_frame_size || len > self.config.max_message_size {
+        let (text, len, mask, header_len) = FrameHeader::decode_whole(rest, self.role().peer())?;
+        let len = usize::try_from(len).ok()?;
+        if len > self.config.max_frame_size || len > self.config.max_message_size {
             return None;
         }
         let payload = rest.get_mut(header_len..)?.get_mut(..len)?;
         let start = u32::try_from(from + header_len).ok()?;
         let end = u32::try_from(from + header_len + len).ok()?;
-        if let Some(key) = header.mask {
+        if let Some(key) = mask {
             apply_mask(key, payload, 0);
         }
         if text && !is_utf8(payload) {
-            if let Some(key) = header.mask {
+            if let Some(key) = mask {
                 apply_mask(key, payload, 0);
             }
             return None;
