@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use crate::config::Config;
+use crate::copying::append;
 use crate::deflate::{Decoder, Inflation, Segments, Work};
 use crate::error::ProtocolError;
 use crate::message::Message;
@@ -87,7 +88,7 @@ impl Assembler {
             let wanted = (self.payload.capacity() * 2).max(MIN_GROWTH).min(config.max_message_size);
             self.payload.reserve_exact(wanted.max(needed) - self.payload.len());
         }
-        self.payload.extend_from_slice(piece);
+        append(&mut self.payload, piece);
         Ok(())
     }
 

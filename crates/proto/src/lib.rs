@@ -148,6 +148,7 @@ mod assembler;
 mod close;
 mod config;
 mod connection;
+mod copying;
 mod deflate;
 mod entropy;
 mod error;

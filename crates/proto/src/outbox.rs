@@ -10,6 +10,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::copying::append;
 use crate::header::{FrameHeader, MAX_HEADER_LEN};
 use crate::mask::{MaskingKey, apply_mask};
 use crate::opcode::Opcode;
@@ -259,7 +260,7 @@ impl Outbox {
     /// Queues bytes that are whole frames.
     pub(crate) fn push_encoded(&mut self, frames: Bytes) {
         if frames.len() <= COPY_MAX {
-            self.last().extend_from_slice(&frames);
+            append(self.last(), &frames);
         } else {
             self.seal(Head::default(), frames);
         }
@@ -376,7 +377,7 @@ fn append_frame(out: &mut Vec<u8>, header: &FrameHeader, payload: &[u8]) {
     out.reserve(MAX_HEADER_LEN + payload.len());
     header.encode(out);
     let start = out.len();
-    out.extend_from_slice(payload);
+    append(out, payload);
     if let (Some(key), Some(copy)) = (header.mask, out.get_mut(start..)) {
         apply_mask(key, copy, 0);
     }

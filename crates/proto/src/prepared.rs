@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::copying::append;
 use crate::deflate::{Compress, Shape, give_encoder, give_scratch, take_encoder, take_scratch};
 use crate::header::{FrameHeader, MAX_HEADER_LEN, RSV1};
 use crate::message::Message;
@@ -130,7 +131,7 @@ fn encode(rsv: u8, message: &Message, payload: &[u8]) -> (Bytes, usize) {
     let mut frame = Vec::with_capacity(MAX_HEADER_LEN + payload.len());
     header.encode(&mut frame);
     let header_len = frame.len();
-    frame.extend_from_slice(payload);
+    append(&mut frame, payload);
     (frame.into(), header_len)
 }
 

@@ -9,10 +9,11 @@ use http::{Request, Response};
 use stentor_proto::handshake::{Acceptance, OriginPolicy};
 use stentor_proto::{Config, Versions};
 
+use crate::attending::Attending;
 use crate::connections::Connections;
 use crate::error::Result;
 use crate::forwarded::TrustedProxies;
-use crate::handler::{Attending, BoxError, HandlerOutput};
+use crate::handler::{BoxError, HandlerOutput};
 use crate::observer::Observer;
 use crate::rejection::Rejection;
 use crate::request::UpgradeRequest;

@@ -74,6 +74,7 @@
 
 mod about;
 mod acceptor;
+mod attending;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod buffers;

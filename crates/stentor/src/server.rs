@@ -12,10 +12,11 @@ use stentor_proto::{Config, Versions};
 use tokio::net::ToSocketAddrs;
 
 use crate::acceptor::Acceptor;
+use crate::attending::Attending;
 use crate::connections::Connections;
 use crate::error::Result;
 use crate::forwarded::TrustedProxies;
-use crate::handler::{Attending, BoxError, HandlerOutput};
+use crate::handler::{BoxError, HandlerOutput};
 use crate::limits::Limits;
 use crate::listener::{self, Listener};
 use crate::observer::Observer;
