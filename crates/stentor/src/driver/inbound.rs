@@ -20,7 +20,8 @@ const MAX_GROWTH: usize = 16;
 pub(super) struct Inbound {
     /// Boxed, because it changes hands all the time. `None` while it is empty and the peer silent.
     bytes: Option<Box<BytesMut>>,
-    /// It is no block but a buffer of its own, with the beginning of a frame.
+    /// They are in no block but in a buffer of their own, with the beginning of a frame. Says nothing while
+    /// there are none.
     own: bool,
 }
 
