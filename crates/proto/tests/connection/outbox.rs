@@ -60,6 +60,33 @@ fn every_stop_in_a_row_of_frames_leaves_every_frame_whole() {
 }
 
 #[test]
+fn a_lent_buffer_changes_nothing_of_what_leaves() {
+    // With a buffer that has room, the first is copied; without one it is queued as it is.
+    let messages =
+        || [(1, 9000), (2, 10), (3, 40_000), (4, 10), (5, 9000), (6, 10)].map(|(byte, len)| vec![byte; len]);
+    for role in ROLES {
+        for lent in [0, 4096, 32 << 10] {
+            for stop in (0..30).chain(8990..9060).chain(49_000..49_080).step_by(3) {
+                let mut peer = Peer::of(role, quiet());
+                peer.stops_reading();
+                for message in messages() {
+                    peer.calls(|us, _| us.lend_buffer(Vec::with_capacity(lent)));
+                    peer.calls(|us, _| us.send(Message::from(message))).unwrap();
+                }
+                peer.reads(stop).sends(ping("x")).expect_ping("x").reads_again();
+                let mut data = Vec::new();
+                while let Some(frame) = peer.next_frame() {
+                    if frame.opcode != 0xa {
+                        data.push(frame);
+                    }
+                }
+                assert!(data == messages().map(binary), "{lent} bytes lent, stopped after {stop}");
+            }
+        }
+    }
+}
+
+#[test]
 fn only_the_latest_pong_waits() {
     // §5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame."
     for role in ROLES {
