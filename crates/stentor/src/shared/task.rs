@@ -30,6 +30,8 @@ pub(crate) enum Seat {
     /// It will be there when somebody accepts the upgrade.
     Awaiting(Arc<Slot<Arc<Shared>>>),
     Found(Arc<Shared>),
+    /// The task is done with it.
+    Left,
 }
 
 impl Seat {
@@ -38,7 +40,7 @@ impl Seat {
     fn look(&mut self, cx: &Context<'_>) -> Option<&Arc<Shared>> {
         match self {
             Self::Found(shared) => Some(shared),
-            Self::Awaiting(_) => self.look_again(cx),
+            Self::Awaiting(_) | Self::Left => self.look_again(cx),
         }
     }
 
@@ -67,7 +69,7 @@ impl Seat {
         }
         match self {
             Self::Found(shared) => Some(shared),
-            Self::Awaiting(_) => None,
+            Self::Awaiting(_) | Self::Left => None,
         }
     }
 }
@@ -89,14 +91,8 @@ pin_project! {
     }
 
     impl<F, E> PinnedDrop for Drive<F, E> {
-        // When nobody takes the turns of a connection any more, those who hold it learn that it is over.
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            this.handler.set(None);
-            if let Some(shared) = this.seat.leave() {
-                shared.with(Core::abandon);
-                shared.tell_as_driver();
-            }
+            this.project().leave();
         }
     }
 }
@@ -128,13 +124,26 @@ where
     }
 }
 
+impl<F, E> DriveProjection<'_, F, E> {
+    /// Drops the handler with the handles that it held, and then the connection. Nobody takes its turns
+    /// any more, so those who still hold it learn that it is over.
+    fn leave(&mut self) {
+        self.handler.set(None);
+        if let Some(shared) = self.seat.leave() {
+            shared.with(Core::abandon);
+            shared.tell_as_driver();
+        }
+        *self.seat = Seat::Left;
+    }
+}
+
 impl<F, E> Drive<F, E>
 where
     E: FnOnce(Result<(), HandlerFailure>),
 {
     #[cold]
     fn end(self: Pin<&mut Self>) {
-        let this = self.project();
+        let mut this = self.project();
         let ended = match this.result.take() {
             Some(Err(error)) => {
                 let shared = this.seat.leave();
@@ -144,6 +153,8 @@ where
             }
             _ => Ok(()),
         };
+        // First, because whoever is told looks for it no more.
+        this.leave();
         if let Some(end) = this.end.take() {
             end(ended);
         }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use stentor::{
-    Acceptor, CloseCode, Config, ConnectionHandle, Error, Message, Misuse, Prepared, Rejection,
+    Acceptor, BoxError, CloseCode, Config, ConnectionHandle, Error, Message, Misuse, Prepared, Rejection,
     UpgradeRequest, WebSocket,
 };
-use stentor_testkit::frame::{binary, text};
+use stentor_testkit::frame::{binary, close, text};
 use tokio::sync::mpsc;
 
 use crate::hosts::{Host, Hosted, on_every_host_paused};
@@ -14,6 +14,7 @@ use crate::support::{at_once, echo, lasting, server_in_memory, settle};
 
 on_every_host_paused![
     they_are_listed_while_they_last,
+    who_is_told_of_a_failed_handler_finds_its_connection_gone,
     a_handle_sends_and_closes_without_waiting,
     some_may_be_picked,
     to_abort_ends_the_handler_too_whatever_it_does,
@@ -61,6 +62,26 @@ async fn they_are_listed_while_they_last(host: Host) {
     assert!(matches!(handle.try_send("too late"), Err(Error::Misuse(Misuse::NotOpen))));
     handle.close(CloseCode::NORMAL, "").unwrap();
     handle.abort();
+}
+
+async fn who_is_told_of_a_failed_handler_finds_its_connection_gone(host: Host) {
+    let (told, mut failures) = mpsc::unbounded_channel();
+    let acceptor = Acceptor::new();
+    let connections = acceptor.connections();
+    let acceptor =
+        acceptor.on_error(move |_, error| told.send((error.to_string(), connections.len())).unwrap());
+    let handler = async |mut socket: WebSocket| match socket.recv().await? {
+        Some(_) => Err::<(), _>(BoxError::from("a reason of its own")),
+        None => Ok(()),
+    };
+    let hosted = host.in_memory(acceptor, handler);
+    let mut peer = hosted.dial.peer().await;
+    peer.send(&text("fail")).await;
+    assert_eq!(at_once(peer.expect_close(1011)).await, "");
+    assert_eq!(hosted.connections.len(), 1);
+    peer.send(&close(1011, "")).await;
+    at_once(peer.expect_end()).await;
+    assert_eq!(at_once(failures.recv()).await, Some(("a reason of its own".to_owned(), 0)));
 }
 
 async fn a_handle_sends_and_closes_without_waiting(host: Host) {
