@@ -148,6 +148,13 @@ impl Shared {
         }
     }
 
+    /// It is over, and none of the open ones any more.
+    pub(crate) fn leave(&self) {
+        let Some(registry) = &self.registry else { return };
+        let connection = &self.lock().connection;
+        registry.leave(self.id, connection.closed().is_some() && connection.failure().is_none());
+    }
+
     /// What has passed so far, where that is counted.
     pub(crate) fn traffic(&self) -> Option<Traffic> {
         let core = self.lock();
@@ -385,10 +392,7 @@ impl Drop for Shared {
             self.with(Core::abandon);
             self.tell(true);
         }
-        let Some(registry) = &self.registry else { return };
-        let core = self.core.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let connection = &core.connection;
-        registry.leave(self.id, connection.closed().is_some() && connection.failure().is_none());
+        self.leave();
     }
 }
 

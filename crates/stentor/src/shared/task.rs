@@ -132,6 +132,7 @@ impl<F, E> DriveProjection<'_, F, E> {
         if let Some(shared) = self.seat.leave() {
             shared.with(Core::abandon);
             shared.tell_as_driver();
+            shared.leave();
         }
         *self.seat = Seat::Left;
     }

@@ -182,10 +182,12 @@ async fn to_abort_ends_the_handler_too_whatever_it_does(host: Host) {
     let Hosted { dial, connections, .. } = host.in_memory(Acceptor::new(), handler);
     let mut peer = dial.peer().await;
     settle().await;
+    let kept = connections.iter().next().unwrap().sender().unwrap();
     connections.iter().for_each(|connection| connection.abort());
     at_once(ends.recv()).await.unwrap();
     assert_eq!(at_once(peer.rest()).await, b"");
-    assert!(connections.is_empty());
+    assert!(connections.is_empty(), "it is listed although it is over");
+    at_once(kept.send("news")).await.unwrap_err();
 }
 
 /// The others are not disturbed by what the loop over them does.
