@@ -14,7 +14,7 @@ const PIECE: usize = 2048;
 /// by the masking key.
 #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
 #[inline(always)]
-pub(crate) fn append(out: &mut impl BufMut, bytes: &[u8]) {
+pub fn append(out: &mut impl BufMut, bytes: &[u8]) {
     if bytes.len() <= PIECE { out.put_slice(bytes) } else { append_long(out, bytes) }
 }
 

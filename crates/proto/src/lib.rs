@@ -172,6 +172,8 @@ pub use http;
 pub use close::{CloseCode, CloseFrame, Closed, ClosedBy, MAX_REASON_LEN};
 pub use config::{Config, HandshakeLimits, Keepalive, SlowReader};
 pub use connection::{Connection, Failure, State, Teardown};
+#[doc(hidden)] // For the driver, which copies what it has read.
+pub use copying::append as append_in_pieces;
 pub use deflate::{Compress, Deflate, DeflateParams, ParameterError};
 pub use entropy::Entropy;
 pub use error::{Misuse, Phase, ProtocolError};

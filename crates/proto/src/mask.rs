@@ -39,7 +39,19 @@ impl MaskingKey {
 /// ```
 #[inline]
 pub fn apply_mask(key: MaskingKey, payload: &mut [u8], offset: usize) {
-    let key = u32::from_ne_bytes(key.at(offset).0);
+    let key = key.at(offset);
+    if payload.len() < LONG { mask_short(key, payload) } else { mask_long(key, payload) }
+}
+
+/// From this length on it pays to begin where a line of the cache does.
+const LONG: usize = 1024;
+
+/// As many bytes are masked at a time: a line of most caches.
+const LINE: usize = 64;
+
+#[inline]
+fn mask_short(key: MaskingKey, payload: &mut [u8]) {
+    let key = u32::from_ne_bytes(key.0);
     let wide = u64::from(key) << 32 | u64::from(key);
     let (lanes, rest) = payload.as_chunks_mut::<8>();
     for lane in lanes {
@@ -50,6 +62,20 @@ pub fn apply_mask(key: MaskingKey, payload: &mut [u8], offset: usize) {
     }
 }
 
+/// The same, aligned and a cache line at a time.
+#[inline(never)]
+fn mask_long(key: MaskingKey, payload: &mut [u8]) {
+    let ahead = payload.as_ptr().align_offset(LINE).min(payload.len());
+    let (head, aligned) = payload.split_at_mut(ahead);
+    mask_short(key, head);
+    let key = key.at(ahead);
+    let (lines, rest) = aligned.as_chunks_mut::<LINE>();
+    for line in lines {
+        mask_short(key, line);
+    }
+    mask_short(key, rest);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +84,23 @@ mod tests {
     fn one_byte_at_a_time(key: [u8; 4], payload: &mut [u8], offset: usize) {
         for (i, byte) in payload.iter_mut().enumerate() {
             *byte ^= key[(offset + i) % 4];
+        }
+    }
+
+    /// Wherever it lies in memory.
+    #[test]
+    fn a_long_payload_agrees_too() {
+        let key = [0x12, 0xff, 0x00, 0xa7];
+        let plain: Vec<u8> = (0..3 * LONG + 5).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        for start in 0..=LINE {
+            for (len, offset) in [(LONG - 1, 0), (LONG, 0), (LONG, 3), (LONG + 1, 2), (plain.len() - LINE, 5)]
+            {
+                let mut expected = plain.clone();
+                one_byte_at_a_time(key, &mut expected[start..start + len], offset);
+                let mut got = plain.clone();
+                apply_mask(MaskingKey(key), &mut got[start..start + len], offset);
+                assert_eq!(got, expected, "length {len}, offset {offset}, from byte {start} on");
+            }
         }
     }
 

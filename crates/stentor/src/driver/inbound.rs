@@ -5,6 +5,7 @@
 
 use bytes::buf::Limit;
 use bytes::{BufMut as _, BytesMut};
+use stentor_proto::append_in_pieces;
 
 use crate::buffers;
 
@@ -135,7 +136,7 @@ impl Inbound {
         }
         self.own = true;
         let mut large = BytesMut::with_capacity(capacity);
-        large.extend_from_slice(&bytes);
+        append_in_pieces(&mut large, &bytes);
         Box::new(large)
     }
 }
@@ -148,6 +149,6 @@ fn in_another_block(begun: &[u8]) -> Box<BytesMut> {
     if block.capacity() < begun.len() + buffers::MIN_READ {
         *block = BytesMut::with_capacity(buffers::READ_BLOCK);
     }
-    block.extend_from_slice(begun);
+    append_in_pieces(&mut *block, begun);
     block
 }
