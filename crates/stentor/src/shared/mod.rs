@@ -213,6 +213,12 @@ impl Shared {
         Send { shared: self, message: Some(message) }
     }
 
+    #[inline(never)]
+    fn poll_send(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
+        ready!(self.poll_feed(cx, message))?;
+        self.poll_depart(cx)
+    }
+
     /// Sees to it that what was queued leaves soon.
     pub(crate) fn poll_depart(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.with(|core| core.poll_depart(cx))
@@ -410,25 +416,12 @@ impl Future for Send<'_> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Self { shared, message } = self.get_mut();
-        let mut core = shared.lock();
-        if message.is_some() {
-            if !core.try_send(message)? {
-                let sent = core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(())));
-                ready!(sent)?;
-            }
-            if core.lets_others_go(cx) {
-                return Poll::Pending;
-            }
-        }
-        let departed = core.poll_depart(cx);
-        let has_news = core.has_news();
-        drop(core);
-        if has_news {
-            shared.trace();
+        if !shared.lock().send_at_once(message) {
+            return shared.poll_send(cx, message);
         }
         if !shared.observers.is_empty() {
             shared.tell(false);
         }
-        departed
+        Poll::Ready(Ok(()))
     }
 }
