@@ -17,17 +17,18 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// Whether a deadline that it was armed for may have come.
-    pub(crate) fn may_be_due(&self, now: Instant) -> bool {
-        self.sleep.as_ref().is_none_or(|sleep| sleep.deadline().into_std() <= now)
+    /// Whether it will still wake somebody. While it does, no deadline that it was armed for has come, which
+    /// is known without a look at the clock.
+    #[inline]
+    pub(crate) fn is_running(&self) -> bool {
+        self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed())
     }
 
     /// Makes sure that the task is woken at `deadline`, or some time before.
-    pub(crate) fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant, now: Instant) {
+    pub(crate) fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant) {
         let deadline = tokio::time::Instant::from_std(deadline);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        let due = sleep.deadline();
-        if due > deadline || due.into_std() <= now {
+        if sleep.deadline() > deadline || sleep.is_elapsed() {
             sleep.as_mut().reset(deadline);
         } else if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             return;

@@ -111,7 +111,8 @@ impl Core {
     /// Whether a transport that needs time to end gets it. One that encrypts may still hold the
     /// Close frame back, and has an ending of its own, without which the peer has to take what it
     /// has read for cut off (RFC 8446 §6.1).
-    fn may_linger(&self) -> bool {
+    fn may_linger(&mut self) -> bool {
+        self.renew_now();
         let in_order =
             !matches!(self.connection.failure(), Some(Failure::Timeout(_) | Failure::Disconnected));
         in_order && self.connection.closing_deadline().is_none_or(|deadline| self.now < deadline)

@@ -50,9 +50,9 @@ pub(crate) struct Core {
     pub(crate) connection: Connection,
     transport: Transport,
     inbound: Inbound,
-    /// The time when the task was woken, or when something arrived later in its turn.
+    /// The time when something happened last: most turns need no other.
     now: Instant,
-    /// A handler has run since then, and may have taken long.
+    /// The task has waited since then, or a handler has run, which may have taken long.
     now_is_old: bool,
     /// Messages taken ahead of a reader, and what they count for.
     ahead: Queue,
@@ -184,7 +184,6 @@ impl Core {
     /// The task is about to poll the handler and will take a turn afterwards.
     #[inline]
     pub(crate) fn begin_turn(&mut self, cx: &Context<'_>) {
-        self.now_is_old = true;
         if let Driver::Task { waker, in_turn } = &mut self.driver {
             *in_turn = true;
             match waker {
@@ -199,6 +198,7 @@ impl Core {
 
     /// The task has polled the handler.
     pub(crate) fn end_turn(&mut self) {
+        self.now_is_old = true;
         if let Driver::Task { in_turn, .. } = &mut self.driver {
             *in_turn = false;
         }
@@ -269,18 +269,18 @@ impl Core {
         }
     }
 
-    /// Takes the time, and does what is due.
+    /// Does what is due.
     #[inline]
     fn keep_deadlines(&mut self, cx: &mut Context<'_>) {
-        self.now = now();
-        self.now_is_old = false;
-        if self.timer.may_be_due(self.now) {
+        self.now_is_old = true;
+        if !self.timer.is_running() {
             self.do_due(cx);
         }
     }
 
     #[cold]
     fn do_due(&mut self, cx: &mut Context<'_>) {
+        self.renew_now();
         let is_due = self.connection.poll_timeout().is_some_and(|deadline| deadline <= self.now);
         if is_due && !self.is_gone() {
             // A task that comes late must not hold that against the peer: what has arrived
@@ -355,7 +355,7 @@ impl Core {
     fn set_timer(&mut self, cx: &mut Context<'_>) {
         let deadlines = [self.connection.poll_timeout(), self.connection.closing_deadline()];
         if let Some(deadline) = deadlines.into_iter().flatten().min() {
-            self.timer.arm(cx, deadline, self.now);
+            self.timer.arm(cx, deadline);
         }
     }
 

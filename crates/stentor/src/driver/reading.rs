@@ -14,6 +14,8 @@ impl Core {
     /// Fills the empty queue of a reader with messages, reading on when the caller takes the turns;
     /// `false` at the end.
     pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, taken: &mut Queue) -> Poll<Result<bool>> {
+        // Whoever takes the turns himself may come after a long time; a task comes at once.
+        self.now_is_old |= !self.is_driven();
         for _ in 0..READS {
             if self.take(taken) {
                 return Poll::Ready(Ok(true));
@@ -98,6 +100,7 @@ impl Core {
     /// Decodes a batch of messages or, when none is next, something else. Says whether there was
     /// anything.
     fn decode(&mut self, messages: &mut VecDeque<Message>) -> bool {
+        self.renew_now();
         let known = messages.len();
         // What is inflated in pieces may have no bytes behind it.
         let mut none = BytesMut::new();
