@@ -1,9 +1,11 @@
-//! What a server's handler may end with.
+//! A server's handler, and what it may end with.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 /// Any error, owned.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,6 +31,58 @@ impl HandlerOutput for () {
 impl<E: Into<BoxError>> HandlerOutput for Result<(), E> {
     fn into_result(self) -> Result<(), BoxError> {
         self.map_err(Into::into)
+    }
+}
+
+pin_project! {
+    /// A handler, or what it has come to.
+    #[project = HandlerProjection]
+    pub(crate) enum Handler<F> {
+        Running { #[pin] running: F },
+        // It is gone, with the handles that it held.
+        Ended { result: Result<(), BoxError> },
+    }
+}
+
+impl<F: Future<Output: HandlerOutput>> Handler<F> {
+    pub(crate) fn start(start: impl FnOnce() -> F) -> Self {
+        match catch_unwind(AssertUnwindSafe(start)) {
+            Ok(running) => Self::Running { running },
+            Err(_) => Self::Ended { result: Err(Panicked.into()) },
+        }
+    }
+
+    /// Polls the handler, if it has not ended.
+    #[inline]
+    pub(crate) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let HandlerProjection::Running { running } = self.as_mut().project() else { return };
+        let polled = catch_unwind(AssertUnwindSafe(|| running.poll(cx).map(HandlerOutput::into_result)));
+        let result = match polled {
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(result)) => result,
+            Err(_) => Err(Panicked.into()),
+        };
+        self.set(Self::Ended { result });
+    }
+}
+
+impl<F> Handler<F> {
+    pub(crate) fn result(&self) -> Option<&Result<(), BoxError>> {
+        match self {
+            Self::Running { .. } => None,
+            Self::Ended { result } => Some(result),
+        }
+    }
+
+    /// Drops the handler, and gives what it has come to: a failure only once.
+    pub(crate) fn end(mut self: Pin<&mut Self>) -> Result<(), BoxError> {
+        match self.as_mut().project() {
+            HandlerProjection::Ended { result } => std::mem::replace(result, Ok(())),
+            HandlerProjection::Running { .. } => {
+                self.set(Self::Ended { result: Ok(()) });
+                Ok(())
+            }
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! The task of a connection: it polls the handler, and takes the turns.
 
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,7 +10,7 @@ use stentor_proto::CloseCode;
 
 use super::Shared;
 use crate::driver::Core;
-use crate::handler::{BoxError, HandlerOutput, Panicked};
+use crate::handler::{BoxError, Handler, HandlerOutput};
 use crate::slot::Slot;
 
 /// After this many turns in a row a busy connection lets the others of its thread have theirs.
@@ -83,16 +82,16 @@ pin_project! {
     /// it was suspended leaves in one write.
     pub(crate) struct Drive<F, E> {
         seat: Seat,
-        // Gone as soon as it has ended, with the handles that it held.
         #[pin]
-        handler: Option<F>,
-        result: Option<Result<(), BoxError>>,
+        handler: Handler<F>,
         end: Option<E>,
     }
 
     impl<F, E> PinnedDrop for Drive<F, E> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().leave();
+            let mut this = this.project();
+            let _ = this.handler.as_mut().end();
+            this.leave();
         }
     }
 }
@@ -103,11 +102,7 @@ where
     F: Future<Output: HandlerOutput>,
     E: FnOnce(Result<(), HandlerFailure>),
 {
-    let (handler, result) = match catch_unwind(AssertUnwindSafe(start)) {
-        Ok(handler) => (Some(handler), None),
-        Err(_) => (None, Some(Err(Panicked.into()))),
-    };
-    Drive { seat, handler, result, end: Some(end) }
+    Drive { seat, handler: Handler::start(start), end: Some(end) }
 }
 
 impl<F, E> Future for Drive<F, E>
@@ -125,10 +120,9 @@ where
 }
 
 impl<F, E> DriveProjection<'_, F, E> {
-    /// Drops the handler with the handles that it held, and then the connection. Nobody takes its turns
-    /// any more, so those who still hold it learn that it is over.
+    /// Drops the connection. Nobody takes its turns any more, so those who still hold it learn that it is
+    /// over.
     fn leave(&mut self) {
-        self.handler.set(None);
         if let Some(shared) = self.seat.leave() {
             shared.with(Core::abandon);
             shared.tell_as_driver();
@@ -145,15 +139,12 @@ where
     #[cold]
     fn end(self: Pin<&mut Self>) {
         let mut this = self.project();
-        let ended = match this.result.take() {
-            Some(Err(error)) => {
-                let shared = this.seat.leave();
-                let span = shared.map(|shared| shared.span.clone()).unwrap_or_default();
-                span.handler_failed(&error);
-                Err(HandlerFailure { peer_addr: shared.and_then(|shared| shared.peer_addr), error })
-            }
-            _ => Ok(()),
-        };
+        let ended = this.handler.as_mut().end().map_err(|error| {
+            let shared = this.seat.leave();
+            let span = shared.map(|shared| shared.span.clone()).unwrap_or_default();
+            span.handler_failed(&error);
+            HandlerFailure { peer_addr: shared.and_then(|shared| shared.peer_addr), error }
+        });
         // First, because whoever is told looks for it no more.
         this.leave();
         if let Some(end) = this.end.take() {
@@ -164,7 +155,7 @@ where
 
 impl<F: Future<Output: HandlerOutput>, E> Drive<F, E> {
     fn take_turns(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let DriveProjection { seat, mut handler, result, .. } = self.project();
+        let DriveProjection { seat, mut handler, .. } = self.project();
         for round in 0..TURNS {
             if let Some(shared) = seat.look(cx) {
                 shared.with(|core| {
@@ -174,16 +165,15 @@ impl<F: Future<Output: HandlerOutput>, E> Drive<F, E> {
                     core.begin_turn(cx);
                 });
             }
-            if let Some(ended) = poll_handler(&mut handler, cx) {
-                *result = Some(ended);
-            }
+            handler.as_mut().poll(cx);
+            let result = handler.result();
             let opened = if result.is_some() { seat.leave() } else { seat.look(cx) };
             let Some(shared) = opened else {
                 return if result.is_some() { Poll::Ready(()) } else { Poll::Pending };
             };
             let (again, over, killed) = shared.with(|core| {
                 core.end_turn();
-                close_abandoned(core, result.as_ref());
+                close_abandoned(core, result);
                 let again = core.exchange(cx);
                 (again, core.is_gone() && core.handles == 0, core.killed)
             });
@@ -198,23 +188,6 @@ impl<F: Future<Output: HandlerOutput>, E> Drive<F, E> {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
-}
-
-/// Polls the handler, if it has not ended, and says how it does.
-#[inline]
-fn poll_handler<F: Future<Output: HandlerOutput>>(
-    handler: &mut Pin<&mut Option<F>>,
-    cx: &mut Context<'_>,
-) -> Option<Result<(), BoxError>> {
-    let running = handler.as_mut().as_pin_mut()?;
-    let polled = catch_unwind(AssertUnwindSafe(|| running.poll(cx).map(HandlerOutput::into_result)));
-    let result = match polled {
-        Ok(Poll::Pending) => return None,
-        Ok(Poll::Ready(result)) => result,
-        Err(_) => Err(Panicked.into()),
-    };
-    handler.set(None);
-    Some(result)
 }
 
 /// Closes a connection whose handler has failed, or that nobody holds any more.
