@@ -6,7 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Connection;
-use super::receive::{Inflated, PartialFrame};
+use super::receive::{Inflated, PartialFrame, Unfinished};
 use crate::assembler::Assembler;
 use crate::deflate::{give_scratch, take_scratch};
 use crate::error::ProtocolError;
@@ -33,6 +33,7 @@ impl Connection {
         let Some(codec) = &mut self.codec else { return Err(ProtocolError::ReservedBits(RSV1)) };
         let mut inflation = codec.decoder.begin();
         let text = frame.header.opcode == Opcode::Text;
+        let mut inflated = 0;
         let mut taken = None;
         if frame.header.fin
             && !codec.inflating.is_done()
@@ -51,35 +52,36 @@ impl Connection {
             if step.produced > self.config.max_message_size {
                 return Err(ProtocolError::MessageTooLarge);
             }
-            self.inbox.inflated = step.consumed;
             bytes.advance(step.consumed);
-            let inflated = scratch.get(..step.produced).unwrap_or_default();
+            let output = scratch.get(..step.produced).unwrap_or_default();
             if step.consumed == frame.len && step.produced < room {
                 inflation.finish()?;
-                codec.decoder.end(inflation, inflated);
-                if text && !is_utf8(inflated) {
+                codec.decoder.end(inflation, output);
+                if text && !is_utf8(output) {
                     return Err(ProtocolError::InvalidUtf8);
                 }
-                let payload = Bytes::copy_from_slice(inflated);
+                let payload = Bytes::copy_from_slice(output);
                 give_scratch(scratch);
-                self.inbox.inflated = 0;
-                self.inbox.unfinished_since = None;
+                self.inbox.finished();
                 return Ok(Some(if text {
                     Message::Text(Utf8Bytes::from_validated(payload))
                 } else {
                     Message::Binary(payload)
                 }));
             }
+            inflated = step.consumed;
             taken = Some((scratch, step.produced));
         }
-        let mut assembler = Box::new(Assembler::compressed(frame.header.opcode, inflation));
+        let mut assembler = Assembler::compressed(frame.header.opcode, inflation);
         assembler.begin_fragment(frame.len, &self.config)?;
         if let Some((scratch, len)) = taken {
             // Given up rather than given back: what a long message holds is bounded without it.
             assembler.begin_inflated(scratch.get(..len).unwrap_or_default())?;
         }
-        self.inbox.assembler = Some(assembler);
-        self.inbox.frame = Some(frame);
+        let unfinished = self.inbox.begin();
+        unfinished.assembler = Some(assembler);
+        unfinished.frame = Some(frame);
+        unfinished.inflated = inflated;
         Ok(None)
     }
 
@@ -87,34 +89,35 @@ impl Connection {
     /// message, or as much of it as may be inflated before a pause.
     #[inline(never)]
     pub(super) fn inflate_payload(&mut self, bytes: &mut BytesMut) -> Result<Inflated, ProtocolError> {
-        let inbox = &mut self.inbox;
-        let (Some(codec), Some(frame), Some(assembler)) =
-            (&mut self.codec, &mut inbox.frame, &mut inbox.assembler)
+        let (Some(codec), Some(unfinished)) = (&mut self.codec, &mut self.inbox.unfinished) else {
+            return Ok(Inflated::Partial);
+        };
+        let Unfinished { frame: Some(frame), assembler: Some(assembler), inflated, paused, .. } =
+            &mut **unfinished
         else {
             return Ok(Inflated::Partial);
         };
         // What was unmasked before a pause stands at the front.
-        let unmasked = frame.done - inbox.inflated;
-        let end = bytes.len().min(frame.len - inbox.inflated);
+        let unmasked = frame.done - *inflated;
+        let end = bytes.len().min(frame.len - *inflated);
         if let (Some(key), Some(fresh)) = (frame.header.mask, bytes.get_mut(unmasked..end)) {
             apply_mask(key, fresh, frame.done);
         }
-        frame.done = inbox.inflated + end;
+        frame.done = *inflated + end;
         let piece = bytes.get(..end).unwrap_or_default();
         let taken = assembler.inflate(piece, &codec.decoder, &mut codec.inflating, &self.config)?;
         bytes.advance(taken);
-        inbox.inflated += taken;
-        inbox.paused = codec.inflating.is_done();
-        if inbox.paused || inbox.inflated < frame.len {
+        *inflated += taken;
+        *paused = codec.inflating.is_done();
+        if *paused || *inflated < frame.len {
             return Ok(Inflated::Partial);
         }
-        inbox.inflated = 0;
+        *inflated = 0;
         let fin = frame.header.fin;
-        inbox.frame = None;
-        let Some(assembler) = inbox.assembler.take_if(|_| fin) else { return Ok(Inflated::Fragment) };
-        let message = assembler.finish(Some(&mut codec.decoder))?;
-        inbox.unfinished_since = None;
-        Ok(Inflated::Message(message))
+        unfinished.frame = None;
+        let whole = self.inbox.unfinished.take_if(|_| fin).and_then(|unfinished| unfinished.assembler);
+        let Some(assembler) = whole else { return Ok(Inflated::Fragment) };
+        assembler.finish(Some(&mut codec.decoder)).map(Inflated::Message)
     }
 
     /// A pause begins, or nothing more is there: after it, inflating may go on for a while.

@@ -23,13 +23,20 @@ use crate::utf8::{Utf8Bytes, Utf8Validator};
 /// What has arrived and is not an event yet.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
+    /// Boxed, because most of the time most connections have nothing unfinished.
+    pub(super) unfinished: Option<Box<Unfinished>>,
+    control_rate: ControlRate,
+}
+
+/// A frame or a message of which a part has arrived.
+#[derive(Debug, Default)]
+pub(super) struct Unfinished {
     /// The frame whose header was taken and whose payload is not complete.
     pub(super) frame: Option<PartialFrame>,
     /// The message under way, when it is fragmented, large or compressed.
-    pub(super) assembler: Option<Box<Assembler>>,
-    /// Since when a message or frame has been unfinished.
-    pub(super) unfinished_since: Option<Instant>,
-    control_rate: ControlRate,
+    pub(super) assembler: Option<Assembler>,
+    /// Since when there has been something, once nothing more could be made of it.
+    since: Option<Instant>,
     /// How much of the frame's payload was inflated and is gone from the caller's buffer.
     pub(super) inflated: usize,
     /// Inflating stopped for a while, with the frame in hand.
@@ -47,37 +54,61 @@ pub(super) struct PartialFrame {
 }
 
 impl Inbox {
+    /// Since when a message or frame has been unfinished.
+    #[inline]
     pub(super) fn unfinished_since(&self) -> Option<Instant> {
-        self.unfinished_since
+        self.unfinished.as_ref()?.since
     }
 
     /// Whether inflating goes on without more bytes.
     #[inline]
     pub(super) fn is_paused(&self) -> bool {
-        self.paused
+        self.unfinished.as_ref().is_some_and(|unfinished| unfinished.paused)
     }
 
     /// How many bytes of the frame under way have not arrived, when it waits in the caller's buffer.
     #[inline]
     pub(super) fn missing(&self) -> usize {
-        let gathered = |frame: &&PartialFrame| self.assembler.is_none() || frame.header.opcode.is_control();
-        self.frame.as_ref().filter(gathered).map_or(0, |frame| frame.len - frame.done)
+        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.missing())
     }
 
     /// Whether a frame or a message is under way.
     #[inline]
     pub(super) fn is_busy(&self) -> bool {
-        self.frame.is_some() || self.assembler.is_some()
+        self.unfinished.as_ref().is_some_and(|unfinished| unfinished.is_busy())
+    }
+
+    /// The message under way.
+    #[inline]
+    fn assembler(&mut self) -> Option<&mut Assembler> {
+        self.unfinished.as_mut()?.assembler.as_mut()
+    }
+
+    /// What is unfinished, or will be.
+    pub(super) fn begin(&mut self) -> &mut Unfinished {
+        self.unfinished.get_or_insert_default()
     }
 
     /// Nothing is unfinished.
+    #[inline]
     pub(super) fn finished(&mut self) {
-        self.unfinished_since = None;
+        self.unfinished = None;
     }
 
     /// Forgets the unfinished message: nothing more will be looked at.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+impl Unfinished {
+    fn missing(&self) -> usize {
+        let gathered = |frame: &&PartialFrame| self.assembler.is_none() || frame.header.opcode.is_control();
+        self.frame.as_ref().filter(gathered).map_or(0, |frame| frame.len - frame.done)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.frame.is_some() || self.assembler.is_some()
     }
 }
 
@@ -109,7 +140,8 @@ impl Connection {
         now: Instant,
     ) -> Result<Option<Event>, ProtocolError> {
         loop {
-            let frame = if let Some(frame) = self.inbox.frame.take() {
+            let begun = self.inbox.unfinished.as_mut().and_then(|unfinished| unfinished.frame.take());
+            let frame = if let Some(frame) = begun {
                 frame
             } else {
                 let allowed_rsv = self.allowed_rsv(bytes);
@@ -130,7 +162,7 @@ impl Connection {
                 frame
             };
             if self.is_compressed(&frame.header) {
-                self.inbox.frame = Some(frame);
+                self.inbox.begin().frame = Some(frame);
                 match self.inflate_payload(bytes)? {
                     Inflated::Message(message) => return Ok(Some(Event::Message(message))),
                     Inflated::Fragment => continue,
@@ -141,7 +173,7 @@ impl Connection {
                 Taken::Event(event) => return Ok(Some(event)),
                 Taken::Fragment => {}
                 Taken::Partial(frame) => {
-                    self.inbox.frame = Some(frame);
+                    self.inbox.begin().frame = Some(frame);
                     return Ok(self.wait_for_more(bytes, now));
                 }
             }
@@ -150,8 +182,8 @@ impl Connection {
 
     /// Whether the frame belongs to a compressed message under way.
     #[inline]
-    fn is_compressed(&self, header: &FrameHeader) -> bool {
-        let compressed = self.inbox.assembler.as_deref().is_some_and(Assembler::is_compressed);
+    fn is_compressed(&mut self, header: &FrameHeader) -> bool {
+        let compressed = self.inbox.assembler().is_some_and(|assembler| assembler.is_compressed());
         compressed && !header.opcode.is_control()
     }
 
@@ -165,7 +197,7 @@ impl Connection {
             return self.inbox.control_rate.admit(now, limit).map(|()| len);
         }
         let begins = header.opcode != Opcode::Continuation;
-        match (&self.inbox.assembler, begins) {
+        match (self.inbox.assembler(), begins) {
             // §5.4: the fragments of one message "MUST NOT be interleaved between the fragments of
             // another message".
             (Some(_), true) => return Err(ProtocolError::UnfinishedMessage),
@@ -185,7 +217,8 @@ impl Connection {
             }
             return Ok(len);
         }
-        let assembler = self.inbox.assembler.get_or_insert_with(|| Box::new(Assembler::new(header.opcode)));
+        let unfinished = self.inbox.begin();
+        let assembler = unfinished.assembler.get_or_insert_with(|| Assembler::new(header.opcode));
         assembler.begin_fragment(len, &self.config)?;
         Ok(len)
     }
@@ -207,7 +240,7 @@ impl Connection {
         bytes: &mut BytesMut,
         now: Instant,
     ) -> Result<Taken, ProtocolError> {
-        let gathered = if frame.header.opcode.is_control() { None } else { self.inbox.assembler.as_mut() };
+        let gathered = if frame.header.opcode.is_control() { None } else { self.inbox.assembler() };
         // Where in `bytes` the payload stands that was not looked at yet.
         let start = if gathered.is_some() { 0 } else { frame.done };
         let end = bytes.len().min(start + (frame.len - frame.done));
@@ -221,16 +254,12 @@ impl Connection {
         if let Some(assembler) = gathered {
             assembler.append(fresh, &self.config)?;
             bytes.advance(end);
-            return match self.inbox.assembler.take() {
-                Some(assembler) if complete && frame.header.fin => {
-                    let message = assembler.finish(None)?;
-                    self.inbox.unfinished_since = None;
-                    Ok(Taken::Event(Event::Message(message)))
-                }
-                assembler => {
-                    self.inbox.assembler = assembler;
-                    Ok(if complete { Taken::Fragment } else { Taken::Partial(frame) })
-                }
+            let last = complete && frame.header.fin;
+            let whole = self.inbox.unfinished.take_if(|_| last).and_then(|unfinished| unfinished.assembler);
+            return match whole {
+                Some(assembler) => Ok(Taken::Event(Event::Message(assembler.finish(None)?))),
+                None if complete => Ok(Taken::Fragment),
+                None => Ok(Taken::Partial(frame)),
             };
         }
         if frame.header.opcode == Opcode::Text {
@@ -249,7 +278,7 @@ impl Connection {
             Opcode::Binary | Opcode::Continuation => Message::Binary(payload),
             control => return self.control_frame(control, payload, now).map(Taken::Event),
         };
-        self.inbox.unfinished_since = None;
+        self.inbox.finished();
         Ok(Taken::Event(Event::Message(message)))
     }
 
@@ -260,8 +289,8 @@ impl Connection {
         payload: Bytes,
         now: Instant,
     ) -> Result<Event, ProtocolError> {
-        if self.inbox.assembler.is_none() {
-            self.inbox.unfinished_since = None;
+        if self.inbox.assembler().is_none() {
+            self.inbox.finished();
         }
         match opcode {
             Opcode::Ping => {
@@ -284,11 +313,10 @@ impl Connection {
     /// No event: notes whether something is unfinished, so that its deadline runs.
     fn wait_for_more(&mut self, bytes: &BytesMut, now: Instant) -> Option<Event> {
         self.renew_inflating();
-        let inbox = &mut self.inbox;
-        if bytes.is_empty() && inbox.frame.is_none() && inbox.assembler.is_none() {
-            inbox.unfinished_since = None;
+        if bytes.is_empty() && !self.inbox.is_busy() {
+            self.inbox.finished();
         } else {
-            inbox.unfinished_since.get_or_insert(now);
+            self.inbox.begin().since.get_or_insert(now);
         }
         None
     }
