@@ -6,10 +6,11 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::Connection;
-use super::receive::{Inflated, PartialFrame, Unfinished};
+use super::receive::{Inbox, PartialFrame, Taken};
 use crate::assembler::Assembler;
 use crate::deflate::{give_scratch, take_scratch};
 use crate::error::ProtocolError;
+use crate::event::Event;
 use crate::header::RSV1;
 use crate::mask::apply_mask;
 use crate::message::Message;
@@ -21,15 +22,15 @@ use crate::utf8::{Utf8Bytes, is_utf8};
 const SHORT: usize = 16 << 10;
 
 impl Connection {
-    /// Begins a compressed message by its first frame, whose header was taken. Gives the message
-    /// when it is short and there whole; otherwise it is in the inbox from now on, and what was taken
-    /// of its frame as well.
+    /// Begins a compressed message by its first frame, whose header was taken. It is complete when
+    /// it is short and there whole; otherwise it is in the inbox from now on, and what was taken of its
+    /// frame as well.
     #[inline(never)]
     pub(super) fn begin_inflating(
         &mut self,
         mut frame: PartialFrame,
         bytes: &mut BytesMut,
-    ) -> Result<Option<Message>, ProtocolError> {
+    ) -> Result<Taken, ProtocolError> {
         let Some(codec) = &mut self.codec else { return Err(ProtocolError::ReservedBits(RSV1)) };
         let mut inflation = codec.decoder.begin();
         let text = frame.header.opcode == Opcode::Text;
@@ -63,40 +64,36 @@ impl Connection {
                 let payload = Bytes::copy_from_slice(output);
                 give_scratch(scratch);
                 self.inbox.finished();
-                return Ok(Some(if text {
+                return Ok(Taken::Event(Event::Message(if text {
                     Message::Text(Utf8Bytes::from_validated(payload))
                 } else {
                     Message::Binary(payload)
-                }));
+                })));
             }
             inflated = step.consumed;
             taken = Some((scratch, step.produced));
         }
-        let mut assembler = Assembler::compressed(frame.header.opcode, inflation);
+        let mut assembler = Box::new(Assembler::compressed(frame.header.opcode, inflation));
         assembler.begin_fragment(frame.len, &self.config)?;
         if let Some((scratch, len)) = taken {
             // Given up rather than given back: what a long message holds is bounded without it.
             assembler.begin_inflated(scratch.get(..len).unwrap_or_default())?;
         }
-        let unfinished = self.inbox.begin();
-        unfinished.assembler = Some(assembler);
-        unfinished.frame = Some(frame);
-        unfinished.inflated = inflated;
-        Ok(None)
+        self.inbox.assembler = Some(assembler);
+        self.inbox.frame = Some(frame);
+        self.inbox.inflated = inflated;
+        self.inflate_payload(bytes)
     }
 
     /// Takes what `bytes` hold of the payload of the inbox's frame, which belongs to a compressed
     /// message, or as much of it as may be inflated before a pause.
     #[inline(never)]
-    pub(super) fn inflate_payload(&mut self, bytes: &mut BytesMut) -> Result<Inflated, ProtocolError> {
-        let (Some(codec), Some(unfinished)) = (&mut self.codec, &mut self.inbox.unfinished) else {
-            return Ok(Inflated::Partial);
-        };
-        let Unfinished { frame: Some(frame), assembler: Some(assembler), inflated, paused, .. } =
-            &mut **unfinished
+    pub(super) fn inflate_payload(&mut self, bytes: &mut BytesMut) -> Result<Taken, ProtocolError> {
+        let Inbox { frame: Some(frame), assembler: Some(assembler), inflated, paused, .. } = &mut self.inbox
         else {
-            return Ok(Inflated::Partial);
+            return Ok(Taken::Partial);
         };
+        let Some(codec) = &mut self.codec else { return Ok(Taken::Partial) };
         // What was unmasked before a pause stands at the front.
         let unmasked = frame.done - *inflated;
         let end = bytes.len().min(frame.len - *inflated);
@@ -110,14 +107,14 @@ impl Connection {
         *inflated += taken;
         *paused = codec.inflating.is_done();
         if *paused || *inflated < frame.len {
-            return Ok(Inflated::Partial);
+            return Ok(Taken::Partial);
         }
         *inflated = 0;
         let fin = frame.header.fin;
-        unfinished.frame = None;
-        let whole = self.inbox.unfinished.take_if(|_| fin).and_then(|unfinished| unfinished.assembler);
-        let Some(assembler) = whole else { return Ok(Inflated::Fragment) };
-        assembler.finish(Some(&mut codec.decoder)).map(Inflated::Message)
+        self.inbox.frame = None;
+        let Some(assembler) = self.inbox.assembler.take_if(|_| fin) else { return Ok(Taken::Fragment) };
+        self.inbox.finished();
+        assembler.finish(Some(&mut codec.decoder)).map(|message| Taken::Event(Event::Message(message)))
     }
 
     /// A pause begins, or nothing more is there: after it, inflating may go on for a while.

@@ -23,20 +23,13 @@ use crate::utf8::{Utf8Bytes, Utf8Validator};
 /// What has arrived and is not an event yet.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    /// Boxed, because most of the time most connections have nothing unfinished.
-    pub(super) unfinished: Option<Box<Unfinished>>,
-    control_rate: ControlRate,
-}
-
-/// A frame or a message of which a part has arrived.
-#[derive(Debug, Default)]
-pub(super) struct Unfinished {
     /// The frame whose header was taken and whose payload is not complete.
     pub(super) frame: Option<PartialFrame>,
     /// The message under way, when it is fragmented, large or compressed.
-    pub(super) assembler: Option<Assembler>,
-    /// Since when there has been something, once nothing more could be made of it.
-    since: Option<Instant>,
+    pub(super) assembler: Option<Box<Assembler>>,
+    /// Since when a message or frame has been unfinished.
+    unfinished_since: Option<Instant>,
+    control_rate: ControlRate,
     /// How much of the frame's payload was inflated and is gone from the caller's buffer.
     pub(super) inflated: usize,
     /// Inflating stopped for a while, with the frame in hand.
@@ -53,46 +46,50 @@ pub(super) struct PartialFrame {
     utf8: Utf8Validator,
 }
 
+impl PartialFrame {
+    /// Unmasks the bytes of its payload that begin at `start`, as far as they are there.
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
+    fn take_fresh<'a>(&mut self, bytes: &'a mut [u8], start: usize) -> &'a mut [u8] {
+        let end = bytes.len().min(start + (self.len - self.done));
+        let fresh = bytes.get_mut(start..end).unwrap_or_default();
+        if let Some(key) = self.header.mask {
+            apply_mask(key, fresh, self.done);
+        }
+        self.done += fresh.len();
+        fresh
+    }
+}
+
 impl Inbox {
-    /// Since when a message or frame has been unfinished.
     #[inline]
     pub(super) fn unfinished_since(&self) -> Option<Instant> {
-        self.unfinished.as_ref()?.since
+        self.unfinished_since
     }
 
     /// Whether inflating goes on without more bytes.
     #[inline]
     pub(super) fn is_paused(&self) -> bool {
-        self.unfinished.as_ref().is_some_and(|unfinished| unfinished.paused)
+        self.paused
     }
 
     /// How many bytes of the frame under way have not arrived, when it waits in the caller's buffer.
     #[inline]
     pub(super) fn missing(&self) -> usize {
-        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.missing())
+        let gathered = |frame: &&PartialFrame| self.assembler.is_none() || frame.header.opcode.is_control();
+        self.frame.as_ref().filter(gathered).map_or(0, |frame| frame.len - frame.done)
     }
 
     /// Whether a frame or a message is under way.
     #[inline]
     pub(super) fn is_busy(&self) -> bool {
-        self.unfinished.as_ref().is_some_and(|unfinished| unfinished.is_busy())
-    }
-
-    /// The message under way.
-    #[inline]
-    fn assembler(&mut self) -> Option<&mut Assembler> {
-        self.unfinished.as_mut()?.assembler.as_mut()
-    }
-
-    /// What is unfinished, or will be.
-    pub(super) fn begin(&mut self) -> &mut Unfinished {
-        self.unfinished.get_or_insert_default()
+        self.frame.is_some() || self.assembler.is_some()
     }
 
     /// Nothing is unfinished.
     #[inline]
     pub(super) fn finished(&mut self) {
-        self.unfinished = None;
+        self.unfinished_since = None;
     }
 
     /// Forgets the unfinished message: nothing more will be looked at.
@@ -101,31 +98,10 @@ impl Inbox {
     }
 }
 
-impl Unfinished {
-    fn missing(&self) -> usize {
-        let gathered = |frame: &&PartialFrame| self.assembler.is_none() || frame.header.opcode.is_control();
-        self.frame.as_ref().filter(gathered).map_or(0, |frame| frame.len - frame.done)
-    }
-
-    fn is_busy(&self) -> bool {
-        self.frame.is_some() || self.assembler.is_some()
-    }
-}
-
 /// What a piece of payload led to.
-enum Taken {
+pub(super) enum Taken {
     /// The frame is complete, and an event with it.
     Event(Event),
-    /// The frame is complete; its message is not.
-    Fragment,
-    /// The frame goes on.
-    Partial(PartialFrame),
-}
-
-/// What a piece of compressed payload led to.
-pub(super) enum Inflated {
-    /// The message is complete.
-    Message(Message),
     /// The frame is complete; its message is not.
     Fragment,
     /// The frame goes on, when more of it arrives or after a pause.
@@ -140,9 +116,8 @@ impl Connection {
         now: Instant,
     ) -> Result<Option<Event>, ProtocolError> {
         loop {
-            let begun = self.inbox.unfinished.as_mut().and_then(|unfinished| unfinished.frame.take());
-            let frame = if let Some(frame) = begun {
-                frame
+            let taken = if self.inbox.frame.is_some() {
+                self.go_on(bytes, now)?
             } else {
                 let allowed_rsv = self.allowed_rsv(bytes);
                 let Some((header, header_len)) = FrameHeader::decode(bytes, self.role().peer(), allowed_rsv)?
@@ -153,38 +128,26 @@ impl Connection {
                 bytes.advance(header_len);
                 let frame = PartialFrame { header, len, done: 0, utf8: Utf8Validator::default() };
                 if header.rsv == RSV1 {
-                    if let Some(message) = self.begin_inflating(frame, bytes)? {
-                        return Ok(Some(Event::Message(message)));
-                    }
-                    // It is in the inbox from now on.
-                    continue;
+                    self.begin_inflating(frame, bytes)?
+                } else {
+                    self.take_payload(frame, bytes, now)?
                 }
-                frame
             };
-            if self.is_compressed(&frame.header) {
-                self.inbox.begin().frame = Some(frame);
-                match self.inflate_payload(bytes)? {
-                    Inflated::Message(message) => return Ok(Some(Event::Message(message))),
-                    Inflated::Fragment => continue,
-                    Inflated::Partial => return Ok(self.wait_for_more(bytes, now)),
-                }
-            }
-            match self.take_payload(frame, bytes, now)? {
+            match taken {
                 Taken::Event(event) => return Ok(Some(event)),
                 Taken::Fragment => {}
-                Taken::Partial(frame) => {
-                    self.inbox.begin().frame = Some(frame);
-                    return Ok(self.wait_for_more(bytes, now));
-                }
+                Taken::Partial => return Ok(self.wait_for_more(bytes, now)),
             }
         }
     }
 
-    /// Whether the frame belongs to a compressed message under way.
-    #[inline]
-    fn is_compressed(&mut self, header: &FrameHeader) -> bool {
-        let compressed = self.inbox.assembler().is_some_and(|assembler| assembler.is_compressed());
-        compressed && !header.opcode.is_control()
+    /// Takes more of the payload of the inbox's frame.
+    #[inline(never)]
+    fn go_on(&mut self, bytes: &mut BytesMut, now: Instant) -> Result<Taken, ProtocolError> {
+        match self.inbox.frame.take() {
+            Some(frame) => self.take_payload(frame, bytes, now),
+            None => Ok(Taken::Partial),
+        }
     }
 
     /// Checks a new frame against the frames before it and against the limits, by its header
@@ -197,7 +160,7 @@ impl Connection {
             return self.inbox.control_rate.admit(now, limit).map(|()| len);
         }
         let begins = header.opcode != Opcode::Continuation;
-        match (self.inbox.assembler(), begins) {
+        match (&self.inbox.assembler, begins) {
             // §5.4: the fragments of one message "MUST NOT be interleaved between the fragments of
             // another message".
             (Some(_), true) => return Err(ProtocolError::UnfinishedMessage),
@@ -217,8 +180,7 @@ impl Connection {
             }
             return Ok(len);
         }
-        let unfinished = self.inbox.begin();
-        let assembler = unfinished.assembler.get_or_insert_with(|| Assembler::new(header.opcode));
+        let assembler = self.inbox.assembler.get_or_insert_with(|| Box::new(Assembler::new(header.opcode)));
         assembler.begin_fragment(len, &self.config)?;
         Ok(len)
     }
@@ -234,34 +196,26 @@ impl Connection {
     }
 
     /// Takes what `bytes` hold of the payload of `frame`.
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
     fn take_payload(
         &mut self,
         mut frame: PartialFrame,
         bytes: &mut BytesMut,
         now: Instant,
     ) -> Result<Taken, ProtocolError> {
-        let gathered = if frame.header.opcode.is_control() { None } else { self.inbox.assembler() };
-        // Where in `bytes` the payload stands that was not looked at yet.
-        let start = if gathered.is_some() { 0 } else { frame.done };
-        let end = bytes.len().min(start + (frame.len - frame.done));
-        let fresh = bytes.get_mut(start..end).unwrap_or_default();
-        if let Some(key) = frame.header.mask {
-            apply_mask(key, fresh, frame.done);
+        if !frame.header.opcode.is_control()
+            && let Some(assembler) = &self.inbox.assembler
+        {
+            if !assembler.is_compressed() {
+                return self.gather_payload(frame, bytes);
+            }
+            self.inbox.frame = Some(frame);
+            return self.inflate_payload(bytes);
         }
-        frame.done += fresh.len();
+        // What was looked at before stays in front.
+        let fresh = frame.take_fresh(bytes, frame.done);
         let complete = frame.done == frame.len;
-
-        if let Some(assembler) = gathered {
-            assembler.append(fresh, &self.config)?;
-            bytes.advance(end);
-            let last = complete && frame.header.fin;
-            let whole = self.inbox.unfinished.take_if(|_| last).and_then(|unfinished| unfinished.assembler);
-            return match whole {
-                Some(assembler) => Ok(Taken::Event(Event::Message(assembler.finish(None)?))),
-                None if complete => Ok(Taken::Fragment),
-                None => Ok(Taken::Partial(frame)),
-            };
-        }
         if frame.header.opcode == Opcode::Text {
             // §8.1, as early as the bytes allow.
             frame.utf8.feed(fresh).map_err(|_| ProtocolError::InvalidUtf8)?;
@@ -270,7 +224,8 @@ impl Connection {
             }
         }
         if !complete {
-            return Ok(Taken::Partial(frame));
+            self.inbox.frame = Some(frame);
+            return Ok(Taken::Partial);
         }
         let payload = bytes.split_to(frame.len).freeze();
         let message = match frame.header.opcode {
@@ -282,6 +237,30 @@ impl Connection {
         Ok(Taken::Event(Event::Message(message)))
     }
 
+    /// Takes what `bytes` hold of the payload of `frame`, which belongs to the message under way.
+    #[inline(never)]
+    fn gather_payload(
+        &mut self,
+        mut frame: PartialFrame,
+        bytes: &mut BytesMut,
+    ) -> Result<Taken, ProtocolError> {
+        let fresh = frame.take_fresh(bytes, 0);
+        let len = fresh.len();
+        if let Some(assembler) = &mut self.inbox.assembler {
+            assembler.append(fresh, &self.config)?;
+        }
+        bytes.advance(len);
+        if frame.done < frame.len {
+            self.inbox.frame = Some(frame);
+            return Ok(Taken::Partial);
+        }
+        let Some(assembler) = self.inbox.assembler.take_if(|_| frame.header.fin) else {
+            return Ok(Taken::Fragment);
+        };
+        self.inbox.finished();
+        Ok(Taken::Event(Event::Message(assembler.finish(None)?)))
+    }
+
     /// The event of a complete Close, Ping or Pong frame.
     fn control_frame(
         &mut self,
@@ -289,7 +268,7 @@ impl Connection {
         payload: Bytes,
         now: Instant,
     ) -> Result<Event, ProtocolError> {
-        if self.inbox.assembler().is_none() {
+        if self.inbox.assembler.is_none() {
             self.inbox.finished();
         }
         match opcode {
@@ -316,7 +295,7 @@ impl Connection {
         if bytes.is_empty() && !self.inbox.is_busy() {
             self.inbox.finished();
         } else {
-            self.inbox.begin().since.get_or_insert(now);
+            self.inbox.unfinished_since.get_or_insert(now);
         }
         None
     }

@@ -15,30 +15,29 @@ impl Core {
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
     pub(crate) fn send_at_once(&mut self, message: &mut Option<Message>) -> bool {
-        if !self.is_driven() {
-            return false;
+        let sent = self.is_driven() && self.feed_at_once(message);
+        if sent {
+            self.wake_driver();
         }
+        sent
+    }
+
+    /// Queues a small message for which there is room; otherwise leaves it where it is.
+    #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
+    #[inline(always)]
+    pub(crate) fn feed_at_once(&mut self, message: &mut Option<Message>) -> bool {
         self.lend_buffer();
-        match message {
-            Some(small) if self.connection.send_copy(small) => {
-                *message = None;
-                self.wake_driver();
-                true
-            }
-            _ => false,
+        let fed = message.as_ref().is_some_and(|small| self.connection.send_copy(small));
+        if fed {
+            *message = None;
         }
+        fed
     }
 
     /// Queues a message if there is room for it; otherwise leaves it where it is.
+    #[inline]
     pub(crate) fn try_send(&mut self, message: &mut Option<Message>) -> Result<bool> {
-        self.lend_buffer();
-        match message {
-            Some(small) if self.connection.send_copy(small) => {
-                *message = None;
-                Ok(true)
-            }
-            _ => self.try_send_with(message, Compress::ByThreshold),
-        }
+        if self.feed_at_once(message) { Ok(true) } else { self.try_send_with(message, Compress::ByThreshold) }
     }
 
     /// The same with a choice about compression.

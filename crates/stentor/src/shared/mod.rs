@@ -168,16 +168,15 @@ impl Shared {
     }
 
     /// Queues a message once there is room, and waits a moment when it was dropped for want of it.
+    #[inline]
     pub(crate) fn poll_feed(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
-        self.with(|core| {
-            if message.is_some() {
-                ready!(core.poll_change(cx, |core| core.try_send(message).map(|sent| sent.then_some(()))))?;
-                if core.lets_others_go(cx) {
-                    return Poll::Pending;
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
+        if !self.lock().feed_at_once(message) {
+            return self.poll_feed_with(cx, message, Compress::ByThreshold);
+        }
+        if !self.observers.is_empty() {
+            self.tell(false);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The same with a choice about compression.
