@@ -59,7 +59,12 @@ fn mask_short(key: MaskingKey, payload: &mut [u8]) {
     for lane in lanes {
         *lane = (u64::from_ne_bytes(*lane) ^ wide).to_ne_bytes();
     }
-    for (byte, mask) in rest.iter_mut().zip(wide.to_ne_bytes()) {
+    // Fewer than eight are left: a half of a lane, and then single bytes.
+    let (halves, rest) = rest.as_chunks_mut::<4>();
+    for half in halves {
+        *half = (u32::from_ne_bytes(*half) ^ key).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(key.to_ne_bytes()) {
         *byte ^= mask;
     }
 }

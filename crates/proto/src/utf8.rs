@@ -232,11 +232,25 @@ impl fmt::Display for InvalidUtf8 {
 
 impl std::error::Error for InvalidUtf8 {}
 
+/// Texts up to this length are looked through for anything but ASCII first.
+const SHORT: usize = 256;
+
 /// Whether `bytes` are whole UTF-8.
 #[inline]
 pub(crate) fn is_utf8(bytes: &[u8]) -> bool {
-    // Short ASCII is most of what is said, and needs no dispatch to vector code.
-    (bytes.len() <= 64 && bytes.is_ascii()) || simdutf8::basic::from_utf8(bytes).is_ok()
+    // Short ASCII is most of what is said, and needs neither dispatch to vector code nor a copy of its end.
+    (bytes.len() <= SHORT && is_ascii(bytes)) || simdutf8::basic::from_utf8(bytes).is_ok()
+}
+
+/// Whether no byte has its highest bit set.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
+    let Some(last) = bytes.last_chunk() else { return bytes.is_ascii() };
+    let (words, _) = bytes.as_chunks();
+    // The last may be looked at twice.
+    let all = words.iter().chain([last]).fold(0, |all, word| all | u64::from_ne_bytes(*word));
+    all & HIGHEST == 0
 }
 
 /// Validates a text that arrives in pieces, and fails at the first byte that cannot be part of any
@@ -357,6 +371,19 @@ mod tests {
             assert_eq!(feed_in_pieces(bytes, 1).0, wrong, "{bytes:x?}");
             assert!(Utf8Validator::default().feed(&bytes[..=wrong]).is_err(), "{bytes:x?} whole");
             assert!(Utf8Validator::default().feed(&bytes[..wrong]).is_ok(), "{bytes:x?} before");
+        }
+    }
+
+    #[test]
+    fn one_wrong_byte_shows_at_every_place_of_every_length() {
+        for len in 0..=SHORT + 9 {
+            let mut text = vec![b'a'; len];
+            assert!(is_utf8(&text), "{len} letters");
+            for place in 0..len {
+                text[place] = 0x80;
+                assert!(!is_utf8(&text), "byte {place} of {len}");
+                text[place] = b'a';
+            }
         }
     }
 
