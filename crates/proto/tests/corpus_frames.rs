@@ -2,7 +2,6 @@
 //! that might matter: whole, one at a time, and at random; and with messages taken one by one, and
 //! many at a time.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use stentor_proto::bytes::{Buf, BytesMut};
@@ -44,10 +43,10 @@ fn run_all(cases: &[Case], at_least: usize) {
     let mut failures = Vec::new();
     for case in cases {
         for &role in &case.roles {
-            for (cut, batches) in CUTS.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
+            for (cut, whole) in CUTS.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
                 runs += 1;
-                if let Err(what) = run(case, role, cut, batches) {
-                    failures.push(format!("{case} as {role:?}, {cut:?}, batches {batches}: {what}"));
+                if let Err(what) = run(case, role, cut, whole) {
+                    failures.push(format!("{case} as {role:?}, {cut:?}, whole {whole}: {what}"));
                     break;
                 }
             }
@@ -64,13 +63,13 @@ struct Run {
     role: Role,
     now: Instant,
     inbox: BytesMut,
-    /// Whether messages are taken many at a time.
-    batches: bool,
+    /// Whether messages that are there whole are taken by `receive_messages`.
+    whole: bool,
     events: Vec<Event>,
     wire: Vec<u8>,
 }
 
-fn run(case: &Case, role: Role, cut: Cut, batches: bool) -> Result<(), String> {
+fn run(case: &Case, role: Role, cut: Cut, whole: bool) -> Result<(), String> {
     let now = Instant::now();
     let plain = connection(role, case.config.clone(), now);
     let mut run = Run {
@@ -81,7 +80,7 @@ fn run(case: &Case, role: Role, cut: Cut, batches: bool) -> Result<(), String> {
         role,
         now,
         inbox: BytesMut::new(),
-        batches,
+        whole,
         events: Vec::new(),
         wire: Vec::new(),
     };
@@ -111,10 +110,9 @@ impl Run {
             bytes = rest;
             self.inbox.extend_from_slice(piece);
             loop {
-                if self.batches {
-                    let mut messages = VecDeque::new();
-                    self.connection.receive_messages(&mut self.inbox, self.now, &mut messages);
-                    self.events.extend(messages.into_iter().map(Event::Message));
+                if self.whole {
+                    let messages = self.connection.receive_messages(&mut self.inbox, self.now);
+                    self.events.extend(messages.map(Event::Message));
                 }
                 let event = self.connection.receive(&mut self.inbox, self.now);
                 if event.is_none() && !self.connection.has_work() {

@@ -106,6 +106,21 @@ pub(crate) fn give_write(buffer: Vec<u8>) {
     }
 }
 
+#[allow(clippy::box_collection, clippy::unnecessary_box_returns)] // It changes hands as it is.
+fn take_queue() -> Box<VecDeque<Message>> {
+    POOL.try_with(|pool| pool.borrow_mut().queues.pop()).ok().flatten().unwrap_or_default()
+}
+
+#[allow(clippy::box_collection)]
+fn give_queue(messages: Box<VecDeque<Message>>) {
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        if pool.queues.len() < KEPT {
+            pool.queues.push(messages);
+        }
+    });
+}
+
 /// Messages in their order: one word, which holds no memory while there are none and it is not filled.
 #[derive(Debug, Default)]
 #[allow(clippy::box_collection)] // Every connection has two, nearly always empty.
@@ -126,20 +141,14 @@ impl Queue {
     /// The messages, to append others.
     #[inline]
     pub(crate) fn fill(&mut self) -> &mut VecDeque<Message> {
-        self.0.get_or_insert_with(|| {
-            POOL.try_with(|pool| pool.borrow_mut().queues.pop()).ok().flatten().unwrap_or_default()
-        })
+        self.0.get_or_insert_with(take_queue)
     }
 
     /// Gives the memory back, when no message is there.
+    #[inline]
     pub(crate) fn give_back(&mut self) {
         if let Some(messages) = self.0.take_if(|messages| messages.is_empty()) {
-            let _ = POOL.try_with(|pool| {
-                let mut pool = pool.borrow_mut();
-                if pool.queues.len() < KEPT {
-                    pool.queues.push(messages);
-                }
-            });
+            give_queue(messages);
         }
     }
 }

@@ -45,12 +45,12 @@ impl Intake {
 
     #[inline(never)]
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
-        let more = ready!(self.shared.with(|core| core.poll_take(cx, &mut self.taken)));
-        if !matches!(more, Ok(true)) {
+        let next = ready!(self.shared.with(|core| core.poll_take(cx, &mut self.taken)));
+        if !matches!(next, Ok(Some(_))) {
             // Nobody may call again, and the closing still has to be seen out.
             self.shared.hand_over();
         }
-        Poll::Ready(more.map(|_| self.taken.pop()))
+        Poll::Ready(next)
     }
 
     /// The next item of a stream, which ends behind its first error.

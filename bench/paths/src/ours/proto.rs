@@ -31,7 +31,7 @@ async fn echo(mut transport: Transport) {
     loop {
         let now = read(&mut transport, &mut buffer).await;
         while !buffer.is_empty() {
-            connection.receive_messages(&mut buffer, now, &mut messages);
+            messages.extend(connection.receive_messages(&mut buffer, now));
             if messages.is_empty() {
                 // One that did not arrive whole is for the other way through receiving.
                 let Some(event) = connection.receive(&mut buffer, now) else { break };
@@ -64,7 +64,7 @@ async fn decode(mut transport: Transport, seen: Seen) {
     loop {
         let now = read(&mut transport, &mut buffer).await;
         while !buffer.is_empty() {
-            connection.receive_messages(&mut buffer, now, &mut messages);
+            messages.extend(connection.receive_messages(&mut buffer, now));
             if messages.is_empty() {
                 let Some(event) = connection.receive(&mut buffer, now) else { break };
                 messages.push_back(message(event));

@@ -1,11 +1,10 @@
 //! The state machine of an open connection: what arrives, what is sent, how it ends.
 //!
 //! This module owns the [`Connection`] and its order of calls. Its parts: `receive` (frames become
-//! events, RFC 6455 §5), `batch` (the same for whole messages, many at a time), `send` (commands
+//! events, RFC 6455 §5), `whole` (the same for messages that are there whole), `send` (commands
 //! become frames), `deflate` and `inflate` (compressed messages, RFC 7692), `closing` (§7),
 //! `keepalive` (§5.5.2) and `state`. It knows no socket, no task and no clock.
 
-mod batch;
 mod closing;
 mod deflate;
 mod inflate;
@@ -14,6 +13,7 @@ mod policies;
 mod receive;
 mod send;
 mod state;
+mod whole;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -202,7 +202,7 @@ impl Connection {
     ///
     /// It cannot fail: a violation is an [`Event::Violation`] and has queued its Close frame.
     ///
-    /// [`receive_messages`](Self::receive_messages) does the usual case many messages at a time.
+    /// [`receive_messages`](Self::receive_messages) does the usual case at a fraction of the cost.
     pub fn receive(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
         if !bytes.is_empty() {
             self.liveness.heard(now);
@@ -315,20 +315,28 @@ impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) has to be called next, unless something else
     /// happens before.
     #[must_use]
+    #[inline]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let is_quiet = self.inbox.unfinished_since().is_none() && self.blocked_since.is_none();
+        let is_plain = self.ending.is_none() && self.codec.is_none() && self.policies.is_none();
+        if is_quiet && is_plain { self.keepalive_deadline() } else { self.first_deadline() }
+    }
+
+    #[inline(never)]
+    fn first_deadline(&self) -> Option<Instant> {
         let after = |since: Option<Instant>, timeout| since.and_then(|since| since.checked_add(timeout));
-        let ends = match &self.ending {
-            None => self.config.keepalive.and_then(|keepalive| self.liveness.deadline(keepalive)),
-            Some(_) => self.close_deadline(),
-        };
+        let ends = if self.ending.is_none() { self.keepalive_deadline() } else { self.close_deadline() };
         let assembled = after(self.inbox.unfinished_since(), self.config.assembly_timeout);
         let written = after(self.blocked_since, self.config.write_timeout);
-        let released = self.release_deadline();
-        let enforced = self.policies_deadline();
-        match (ends, assembled, written, released, enforced) {
-            (ends, None, None, None, None) => ends,
-            all => [all.0, all.1, all.2, all.3, all.4].into_iter().flatten().min(),
-        }
+        [ends, assembled, written, self.release_deadline(), self.policies_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    #[inline]
+    fn keepalive_deadline(&self) -> Option<Instant> {
+        self.config.keepalive.and_then(|keepalive| self.liveness.deadline(keepalive))
     }
 }
 

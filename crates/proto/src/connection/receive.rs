@@ -1,9 +1,9 @@
 //! Frames become events (RFC 6455 §5, §8.1).
 //!
-//! A frame that is there whole is unmasked, checked and split off where it lies; many such messages
-//! at a time are the business of [`batch`](super::batch). A frame of which only a part has arrived
-//! stays in the caller's buffer, its part unmasked and checked at once, so that bad text fails
-//! inside a frame. Fragments are gathered by the [`Assembler`].
+//! A frame that is there whole is unmasked, checked and split off where it lies; for messages,
+//! [`whole`](super::whole) does that quicker. A frame of which only a part has arrived stays in the
+//! caller's buffer, its part unmasked and checked at once, so that bad text fails inside a frame.
+//! Fragments are gathered by the [`Assembler`].
 
 use std::time::{Duration, Instant};
 

@@ -353,8 +353,11 @@ impl Core {
 
     /// Sees to it that the task is woken when something is due.
     fn set_timer(&mut self, cx: &mut Context<'_>) {
-        let deadlines = [self.connection.poll_timeout(), self.connection.closing_deadline()];
-        if let Some(deadline) = deadlines.into_iter().flatten().min() {
+        let deadline = match (self.connection.poll_timeout(), self.connection.closing_deadline()) {
+            (deadline, None) => deadline,
+            deadlines => deadlines.0.into_iter().chain(deadlines.1).min(),
+        };
+        if let Some(deadline) = deadline {
             self.timer.arm(cx, deadline);
         }
     }

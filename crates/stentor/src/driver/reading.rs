@@ -1,6 +1,5 @@
 //! Reading: bytes become messages, as far as there is room for those that nobody has asked for.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -10,24 +9,31 @@ use super::{Core, READ_AHEAD, READS, Reader};
 use crate::buffers::Queue;
 use crate::error::Result;
 
+/// How many messages are decoded at a time.
+const BATCH: usize = 16;
+
 impl Core {
-    /// Fills the empty queue of a reader with messages, reading on when the caller takes the turns;
-    /// `false` at the end.
-    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, taken: &mut Queue) -> Poll<Result<bool>> {
+    /// The next message for a reader, reading on when the caller takes the turns, or `None` at the end. Those
+    /// that lie behind it go to `more`, which is empty.
+    pub(crate) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        more: &mut Queue,
+    ) -> Poll<Result<Option<Message>>> {
         // Whoever takes the turns himself may come after a long time; a task comes at once.
         self.now_is_old |= !self.is_driven();
         for _ in 0..READS {
-            if self.take(taken) {
-                return Poll::Ready(Ok(true));
+            if let Some(message) = self.take(more) {
+                return Poll::Ready(Ok(Some(message)));
             }
-            taken.give_back();
+            more.give_back();
             self.ahead.give_back();
             if self.is_over() {
                 if !self.is_driven() && !self.is_flushed() {
                     // Nobody may call again, so the Close frame leaves now.
                     self.turn(cx);
                 }
-                return Poll::Ready(self.outcome().map(|()| false));
+                return Poll::Ready(self.outcome().map(|()| None));
             }
             if self.is_driven() {
                 self.wait_to_read(cx);
@@ -42,27 +48,25 @@ impl Core {
         Poll::Pending
     }
 
-    /// Fills an empty queue with the messages that are there, and says whether there are any.
+    /// The next message that is there. Those behind it go to `more`, which is empty.
     #[inline]
-    fn take(&mut self, taken: &mut Queue) -> bool {
-        if self.ahead.is_empty() {
-            // No further than to the next messages: what the reader answers to them goes before
-            // the answer to a Close frame behind them.
-            while taken.is_empty() && self.has_undecoded() && self.decode(taken.fill()) {}
-        } else {
-            let was_full = self.ahead_size >= READ_AHEAD;
-            std::mem::swap(taken, &mut self.ahead);
-            self.ahead_size = 0;
-            if was_full {
-                self.wake_driver();
-            }
-        }
-        let found = !taken.is_empty();
-        if found && !self.is_driven() {
+    fn take(&mut self, more: &mut Queue) -> Option<Message> {
+        let next = if self.ahead.is_empty() { self.decode(more) } else { self.take_ahead(more) };
+        if next.is_some() && !self.is_driven() {
             // The caller may not come again for a long time.
             self.inbound.give_back();
         }
-        found
+        next
+    }
+
+    fn take_ahead(&mut self, more: &mut Queue) -> Option<Message> {
+        let was_full = self.ahead_size >= READ_AHEAD;
+        std::mem::swap(more, &mut self.ahead);
+        self.ahead_size = 0;
+        if was_full {
+            self.wake_driver();
+        }
+        more.pop()
     }
 
     /// Takes what has arrived and that there is room for.
@@ -78,17 +82,16 @@ impl Core {
 
     /// Decodes what was read, as far as there is room for messages that nobody has asked for.
     pub(super) fn read_ahead(&mut self) {
-        while self.ahead_size < READ_AHEAD && self.has_undecoded() {
-            let mut ahead = std::mem::take(&mut self.ahead);
-            let messages = ahead.fill();
-            let known = messages.len();
-            let found = self.decode(messages);
-            self.ahead_size += messages.range(known..).map(counted_size).sum::<usize>();
-            self.ahead = ahead;
-            if !found {
-                break;
+        let mut more = Queue::default();
+        while self.ahead_size < READ_AHEAD
+            && let Some(first) = self.decode(&mut more)
+        {
+            for message in std::iter::once(first).chain(std::iter::from_fn(|| more.pop())) {
+                self.ahead_size += counted_size(&message);
+                self.ahead.fill().push_back(message);
             }
         }
+        more.give_back();
     }
 
     /// Whether there is anything to decode, and this the time for it.
@@ -97,29 +100,41 @@ impl Core {
         (!self.inbound.is_empty() || self.connection.is_inflating()) && !self.pong_first
     }
 
-    /// Decodes a batch of messages or, when none is next, something else. Says whether there was
-    /// anything.
-    fn decode(&mut self, messages: &mut VecDeque<Message>) -> bool {
-        self.renew_now();
-        let known = messages.len();
-        // What is inflated in pieces may have no bytes behind it.
-        let mut none = BytesMut::new();
-        let bytes = self.inbound.take_from().unwrap_or(&mut none);
-        self.connection.receive_messages(bytes, self.now, messages);
-        if messages.len() == known {
-            match self.connection.receive(bytes, self.now) {
-                Some(Event::Message(message)) => messages.push_back(message),
-                Some(event) => {
-                    self.note(event);
-                    return true;
+    /// Decodes up to the next message, and takes note of what comes before. The messages that lie whole
+    /// behind it go to `more`, but nothing else: what the reader answers to them goes before the answer to a
+    /// Close frame.
+    #[inline]
+    fn decode(&mut self, more: &mut Queue) -> Option<Message> {
+        if self.has_undecoded() { self.decode_bytes(more) } else { None }
+    }
+
+    #[inline(never)]
+    fn decode_bytes(&mut self, more: &mut Queue) -> Option<Message> {
+        loop {
+            self.renew_now();
+            // What is inflated in pieces may have no bytes behind it.
+            let mut none = BytesMut::new();
+            let bytes = self.inbound.take_from().unwrap_or(&mut none);
+            let first = self.connection.receive_messages(bytes, self.now).next();
+            if first.is_some() && !bytes.is_empty() {
+                let queue = more.fill();
+                for message in self.connection.receive_messages(bytes, self.now).take(BATCH - 1) {
+                    queue.push_back(message);
                 }
-                None => return false,
+            }
+            let next = match first {
+                Some(message) => Event::Message(message),
+                None => self.connection.receive(bytes, self.now)?,
+            };
+            match next {
+                Event::Message(_) if self.discarding => *more = Queue::default(),
+                Event::Message(message) => return Some(message),
+                event => self.note(event),
+            }
+            if !self.has_undecoded() {
+                return None;
             }
         }
-        if self.discarding {
-            messages.truncate(known);
-        }
-        true
     }
 
     /// Takes note of an event that is no message.

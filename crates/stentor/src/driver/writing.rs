@@ -129,7 +129,7 @@ impl Core {
     fn write_queued(&mut self, cx: &mut Context<'_>) -> bool {
         let had_room = self.waiters.is_none() || self.connection.has_room();
         let mut is_blocked = false;
-        while !is_blocked && self.connection.has_transmit() {
+        loop {
             match self.write_once(cx) {
                 Poll::Ready(Ok(0)) => break,
                 Poll::Ready(Ok(_)) => self.unflushed = self.transport.holds_back(),
@@ -140,6 +140,7 @@ impl Core {
                 Poll::Pending => {
                     self.blocked();
                     is_blocked = true;
+                    break;
                 }
             }
         }
