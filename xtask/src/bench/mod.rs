@@ -1,9 +1,10 @@
 //! `cargo xtask bench`: what an echo costs a server, for Stentor and its peers in the same run.
 //!
-//! [`cases`] and [`servers`] say what is measured, [`rounds`] measures it in turns with the load
+//! [`cases`] and [`servers`] say what is measured, [`before`] has our own at another commit, [`rounds`] measures it in turns with the load
 //! generator of `bench/load`, which [`load`] runs. [`sections`] are the parts of the report, each with
 //! its tables and charts; [`results`] keeps them in `docs/bench`.
 
+mod before;
 mod calls;
 mod cases;
 mod chart;
@@ -21,7 +22,7 @@ mod table;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use self::cases::Case;
+use self::cases::{Case, ECHO};
 use self::rounds::{Bench, Plan};
 use self::sections::{SECTIONS, Section};
 pub(crate) use self::servers::build;
@@ -39,6 +40,7 @@ While a sample runs, little else does on this machine: as root, both programs ha
   --quick           5 short rounds of Stentor and the limits, of the echo cases only: for whoever is tuning;
                     about 5 s for a case, 90 s for all, after building
   --only SERVERS    the servers whose names begin so, joined by +, and the TCP echo
+  --before COMMIT   Stentor as it is, beside Stentor as it was then, and ratios of the two; with --only, of more
   --rounds N        how many rounds (11)
   --seconds S       how long one sample takes (0.3)
   --write           keeps what was measured in docs/bench: tables, charts and figures
@@ -70,13 +72,14 @@ enum Request {
         servers: Vec<&'static Server>,
         plan: Plan,
         write: bool,
+        before: Option<String>,
     },
 }
 
 fn parse(arguments: &[&str]) -> Result<Request> {
     let mut plan = Plan { rounds: 11, sample: Duration::from_millis(300) };
     let (mut sections, mut cases, mut quick, mut write) = (Vec::new(), Vec::new(), false, false);
-    let mut servers: Vec<&'static Server> = SERVERS.iter().collect();
+    let (mut only, mut before) = (None, None);
     let mut rest = arguments.iter();
     while let Some(&argument) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| Stop::fail(format!("{argument} needs a value")));
@@ -85,10 +88,10 @@ fn parse(arguments: &[&str]) -> Result<Request> {
             "--list" => return Ok(Request::Text(list())),
             "--quick" => {
                 plan = Plan { rounds: 5, sample: Duration::from_millis(200) };
-                servers.retain(|server| [REFERENCE, IDEAL, OURS].contains(&server.name));
                 quick = true;
             }
-            "--only" => servers = servers::named(value()?)?,
+            "--only" => only = Some(servers::named(value()?)?),
+            "--before" => before = Some((*value()?).to_owned()),
             "--rounds" => plan.rounds = number(value()?)?,
             "--seconds" => plan.sample = Duration::from_secs_f64(number(value()?)?),
             "--write" => write = true,
@@ -98,6 +101,20 @@ fn parse(arguments: &[&str]) -> Result<Request> {
             },
         }
     }
+    let wanted = |server: &&Server| match (&before, quick) {
+        (Some(_), _) => server.name == OURS,
+        (None, true) => [REFERENCE, IDEAL, OURS].contains(&server.name),
+        (None, false) => true,
+    };
+    let servers = only.unwrap_or_else(|| SERVERS.iter().filter(wanted).collect());
+    if before.is_some() {
+        if write || !sections.is_empty() {
+            return Err(Stop::fail("with --before, cases are measured and not kept"));
+        }
+        let wanted = if cases.is_empty() { ECHO } else { &cases };
+        // The goals are multiples of the TCP echo.
+        cases = wanted.iter().map(|case| Case { goal: None, ..*case }).collect();
+    }
     if sections.is_empty() && cases.is_empty() {
         let wanted = |section: &&Section| !quick || section.id == "echo";
         sections = SECTIONS.iter().filter(wanted).copied().collect();
@@ -105,7 +122,7 @@ fn parse(arguments: &[&str]) -> Result<Request> {
     if write && (quick || !cases.is_empty() || servers.len() < SERVERS.len()) {
         return Err(Stop::fail("only whole sections with all servers are kept"));
     }
-    Ok(Request::Measure { sections, cases, servers, plan, write })
+    Ok(Request::Measure { sections, cases, servers, plan, write, before })
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
@@ -114,7 +131,7 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
 
 fn list() -> String {
     let sections = SECTIONS.iter().map(|section| format!("  {:<24} {}\n", section.id, section.title));
-    let cases = cases::ECHO.iter().chain(cases::DEFLATE).chain(cases::TAKEOVER);
+    let cases = ECHO.iter().chain(cases::DEFLATE).chain(cases::TAKEOVER);
     let cases = cases.map(|case| format!("  {:<24} {}\n", case.id(), case.title()));
     let servers = SERVERS.iter().map(|server| format!("  {}\n", server.name));
     format!(
@@ -127,16 +144,16 @@ fn list() -> String {
 
 impl Request {
     fn run(self) -> Result {
-        let (sections, cases, servers, plan, write) = match self {
+        let (sections, cases, servers, plan, write, before) = match self {
             Self::Text(text) => {
                 print!("{text}");
                 return Ok(());
             }
-            Self::Measure { sections, cases, servers, plan, write } => {
-                (sections, cases, servers, plan, write)
+            Self::Measure { sections, cases, servers, plan, write, before } => {
+                (sections, cases, servers, plan, write, before)
             }
         };
-        let bench = Bench::prepare(&servers)?;
+        let bench = Bench::prepare(&servers, before.as_deref())?;
         for case in cases {
             sections::one_case(&bench, &case, &plan)?;
         }
@@ -151,5 +168,33 @@ impl Request {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(arguments: &[&str]) -> (Vec<&'static str>, usize) {
+        match parse(arguments) {
+            Ok(Request::Measure { cases, servers, .. }) => {
+                (servers.iter().map(|server| server.name).collect(), cases.len())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whoever_compares_with_a_commit_measures_our_own_server_in_echo_cases() {
+        assert_eq!(measured(&["--before", "HEAD"]), (vec![OURS], ECHO.len()));
+        assert_eq!(measured(&["--quick", "--before", "HEAD", "16B-c1-m64"]), (vec![OURS], 1));
+        assert_eq!(
+            measured(&["--before", "HEAD", "--only", "yawc, batched"]).0,
+            [REFERENCE, "yawc, batched"]
+        );
+        assert_eq!(measured(&["--quick", "16B-c1-m64"]).0, [REFERENCE, IDEAL, OURS]);
+        for refused in [&["--before"][..], &["--before", "HEAD", "echo"], &["--before", "HEAD", "--write"]] {
+            assert!(parse(refused).is_err(), "{refused:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
+use super::before::{self, BEFORE};
 use super::cases::Case;
 use super::load::{self, Load, Report};
 use super::servers::{Built, Extension, REFERENCE, Server, Started};
@@ -22,7 +23,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) server: &'static Server,
-    /// CPU time per message, divided by the reference's in the same round.
+    /// CPU time per message, divided by that of [`Bench::reference`] in the same round.
     pub(crate) ratio: Summary,
     /// CPU time per message in nanoseconds.
     pub(crate) nanoseconds: Summary,
@@ -37,18 +38,24 @@ pub(crate) struct Cost {
 pub(crate) struct Bench {
     pub(crate) load: Load,
     pub(crate) servers: Vec<Built>,
+    /// The name of the server by whose figures all others are divided.
+    reference: &'static str,
 }
 
 impl Bench {
-    /// Builds what is needed.
-    pub(crate) fn prepare(servers: &[&'static Server]) -> Result<Self> {
+    /// Builds what is needed: these servers and, if that is asked for, our own as it was at a commit, with
+    /// which they are compared then.
+    pub(crate) fn prepare(servers: &[&'static Server], before: Option<&str>) -> Result<Self> {
         if thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
             return Err(Stop::skip("server and load generator need a core each"));
         }
         println!("building the load generator and {} servers", servers.len());
         let load = Load::build()?;
-        let servers = servers.iter().map(|server| server.build()).collect::<Result<_>>()?;
-        Ok(Self { load, servers })
+        let before = before.map(before::build).transpose()?;
+        let reference = if before.is_some() { BEFORE.name } else { REFERENCE };
+        let servers = servers.iter().map(|server| server.build());
+        let servers = before.into_iter().map(Ok).chain(servers).collect::<Result<_>>()?;
+        Ok(Self { load, servers, reference })
     }
 
     /// The servers that `wanted` says yes to, for measuring without permessage-deflate.
@@ -105,7 +112,7 @@ impl Bench {
         let per_message = |reports: &[Report], name: &str| -> Result<Vec<f64>> {
             reports.iter().map(|report| Ok(report.number(name)? / report.number("messages")?)).collect()
         };
-        let reference = reports.iter().find(|(server, _)| server.name == REFERENCE);
+        let reference = reports.iter().find(|(server, _)| server.name == self.reference);
         let reference = reference.map(|(_, reports)| per_message(reports, "server_cpu_ns")).transpose()?;
         reports
             .iter()

@@ -73,7 +73,7 @@ pub(crate) const SERVERS: &[Server] = &[
     rust("TCP, tokio", Group::Tcp, "bench-limits", &["tokio"]),
     rust("ideal, epoll", Group::Ideal, "bench-limits", &["ideal-epoll"]),
     rust(IDEAL, Group::Ideal, "bench-limits", &["ideal-tokio"]),
-    with_deflate(rust(OURS, Group::Ours, "bench-stentor", &[])),
+    ours(OURS),
     Server {
         deflate: Extension::Only,
         ..rust("stentor, level 6, 32 KiB", Group::Ours, "bench-stentor", &["common"])
@@ -118,6 +118,11 @@ const fn rust(
     Server { name, group, program: Program::Rust(package), arguments, deflate: Extension::Without }
 }
 
+/// Our own, built from these files or others.
+pub(crate) const fn ours(name: &'static str) -> Server {
+    with_deflate(rust(name, Group::Ours, "bench-stentor", &[]))
+}
+
 const fn with_deflate(server: Server) -> Server {
     Server { deflate: Extension::With, ..server }
 }
@@ -138,9 +143,17 @@ pub(crate) fn named(names: &str) -> Result<Vec<&'static Server>> {
 /// Builds a binary of the bench workspace and gives back its path. Each package is built by itself, so
 /// that no server gets features that another one asks for.
 pub(crate) fn build(package: &str) -> Result<PathBuf> {
+    build_in(&root().join("bench"), None, package)
+}
+
+/// The same of the workspace in `folder`, into `target` if it is not to be the usual one.
+pub(crate) fn build_in(folder: &Path, target: Option<&Path>, package: &str) -> Result<PathBuf> {
     let mut build = cargo();
+    if let Some(target) = target {
+        build.env("CARGO_TARGET_DIR", target);
+    }
     build
-        .current_dir(root().join("bench"))
+        .current_dir(folder)
         .args(["build", "--release", "--locked", "--quiet", "--package", package])
         .args(["--message-format", "json-render-diagnostics"]);
     let messages = process::output(&mut build, COMPILE_LIMIT)?;
@@ -236,7 +249,12 @@ impl Started {
 impl Built {
     /// A program of the bench workspace that is no server of the list.
     pub(crate) fn other(server: &'static Server, package: &str) -> Result<Self> {
-        Ok(Self { server, program: build(package)?, arguments: Vec::new() })
+        Ok(Self::of(server, build(package)?))
+    }
+
+    /// A program that takes no arguments of its own.
+    pub(crate) fn of(server: &'static Server, program: PathBuf) -> Self {
+        Self { server, program, arguments: Vec::new() }
     }
 
     /// Starts it on core 1 and waits for its line `listening on ADDRESS`.
