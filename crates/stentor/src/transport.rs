@@ -42,6 +42,17 @@ impl Transport {
         }
     }
 
+    /// Whether there may be something to read, which costs less to ask than to try. Otherwise the task is
+    /// woken when there is.
+    #[inline]
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            // An error shows again when it is read.
+            Self::Tcp(tcp) => tcp.poll_read_ready(cx).map(drop),
+            _ => Poll::Ready(()),
+        }
+    }
+
     /// Reads into the room that `buffer` has; 0 bytes mean the end.
     pub(crate) fn poll_read(
         &mut self,

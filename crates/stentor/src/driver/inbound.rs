@@ -40,8 +40,8 @@ impl Inbound {
 
     /// The same, to be taken from.
     #[inline]
-    pub(super) fn take_from(&mut self) -> Option<&mut BytesMut> {
-        self.bytes.as_deref_mut()
+    pub(super) fn bytes_mut(&mut self) -> &mut BytesMut {
+        self.bytes.get_or_insert_default()
     }
 
     #[inline]

@@ -323,7 +323,7 @@ impl Core {
                 cx.waker().wake_by_ref();
                 break false;
             }
-            match self.read(cx) {
+            match self.read_on(cx) {
                 Poll::Ready(()) if waited_for && self.wake_reader() => break true,
                 Poll::Ready(()) if !unwritten => {}
                 Poll::Ready(()) => break false,

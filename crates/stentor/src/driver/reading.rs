@@ -2,7 +2,6 @@
 
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
 use stentor_proto::{Event, Message};
 
 use super::{Core, READ_AHEAD, READS, Reader};
@@ -113,8 +112,7 @@ impl Core {
         loop {
             self.renew_now();
             // What is inflated in pieces may have no bytes behind it.
-            let mut none = BytesMut::new();
-            let bytes = self.inbound.take_from().unwrap_or(&mut none);
+            let bytes = self.inbound.bytes_mut();
             let first = self.connection.receive_messages(bytes, self.now).next();
             if first.is_some() && !bytes.is_empty() {
                 let queue = more.fill();
@@ -152,6 +150,16 @@ impl Core {
             }
             _ => self.wake_if_over(),
         }
+    }
+
+    /// Reads once, where that is likely to find nothing.
+    #[inline]
+    pub(super) fn read_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.transport.poll_readable(cx).is_pending() {
+            self.inbound.give_back();
+            return Poll::Pending;
+        }
+        self.read(cx)
     }
 
     /// Reads once.

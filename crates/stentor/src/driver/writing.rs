@@ -128,22 +128,25 @@ impl Core {
 
     fn write_queued(&mut self, cx: &mut Context<'_>) -> bool {
         let had_room = self.waiters.is_none() || self.connection.has_room();
-        let mut is_blocked = false;
-        loop {
+        let unwritten = loop {
             match self.write_once(cx) {
-                Poll::Ready(Ok(0)) => break,
-                Poll::Ready(Ok(_)) => self.unflushed = self.transport.holds_back(),
+                Poll::Ready(Ok(0)) => break self.connection.has_transmit(),
+                Poll::Ready(Ok(_)) => {
+                    self.unflushed = self.transport.holds_back();
+                    if !self.connection.has_transmit() {
+                        break false;
+                    }
+                }
                 Poll::Ready(Err(error)) => {
                     self.fail(error);
                     return false;
                 }
                 Poll::Pending => {
                     self.blocked();
-                    is_blocked = true;
-                    break;
+                    break false;
                 }
             }
-        }
+        };
         if let Some(buffer) = self.connection.reclaim_buffer() {
             buffers::give_write(buffer);
         }
@@ -153,7 +156,7 @@ impl Core {
         if self.waiters.is_some() && ((!had_room && self.connection.has_room()) || self.is_flushed()) {
             self.wake_waiters();
         }
-        !is_blocked && self.connection.has_transmit()
+        unwritten
     }
 
     /// Writes as much as the transport takes at once: nothing when it has all there is for now.
