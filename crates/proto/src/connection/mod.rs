@@ -202,7 +202,7 @@ impl Connection {
     ///
     /// It cannot fail: a violation is an [`Event::Violation`] and has queued its Close frame.
     ///
-    /// [`receive_messages`](Self::receive_messages) does the usual case at a fraction of the cost.
+    /// [`receive_messages`](Self::receive_messages) gives messages alone, and stops at anything else.
     pub fn receive(&mut self, bytes: &mut BytesMut, now: Instant) -> Option<Event> {
         if !bytes.is_empty() {
             self.liveness.heard(now);

@@ -1,9 +1,9 @@
 //! Frames become events (RFC 6455 §5, §8.1).
 //!
-//! A frame that is there whole is unmasked, checked and split off where it lies; for messages,
-//! [`whole`](super::whole) does that quicker. A frame of which only a part has arrived stays in the
-//! caller's buffer, its part unmasked and checked at once, so that bad text fails inside a frame.
-//! Fragments are gathered by the [`Assembler`].
+//! Messages that are there whole are the business of [`whole`](super::whole), which comes first. Any
+//! other frame is unmasked and checked where it lies, as far as it has arrived, so that bad text
+//! fails inside a frame; until it is complete it stays in the caller's buffer. Fragments are gathered
+//! by the [`Assembler`].
 
 use std::time::{Duration, Instant};
 
@@ -115,6 +115,9 @@ impl Connection {
         bytes: &mut BytesMut,
         now: Instant,
     ) -> Result<Option<Event>, ProtocolError> {
+        if let Some(message) = self.whole_message(bytes) {
+            return Ok(Some(Event::Message(message)));
+        }
         loop {
             let taken = if self.inbox.frame.is_some() {
                 self.go_on(bytes, now)?
