@@ -73,12 +73,13 @@ impl Core {
         self.wake_driver();
     }
 
-    pub(super) fn take_leave(&mut self, cx: &mut Context<'_>) {
-        if let Some(farewell) = self.farewell.take() {
-            // What cannot be sent is refused when it is chosen.
-            let _ = self.close(farewell.code, farewell.reason.as_str());
-            self.write(cx);
-        }
+    /// Nothing has arrived that could be answered: closes the connection, if it is to be.
+    #[inline]
+    pub(super) fn takes_leave(&mut self) -> bool {
+        let Some(farewell) = self.farewell.take() else { return false };
+        // What cannot be sent is refused when it is chosen.
+        let _ = self.close(farewell.code, farewell.reason.as_str());
+        true
     }
 
     /// From now on messages are dropped.

@@ -326,13 +326,8 @@ impl Core {
             match self.read_on(cx) {
                 Poll::Ready(()) if waited_for && self.wake_reader() => break true,
                 Poll::Ready(()) if !unwritten => {}
-                Poll::Ready(()) => break false,
-                Poll::Pending => {
-                    if waited_for && self.ahead.is_empty() {
-                        self.take_leave(cx);
-                    }
-                    break false;
-                }
+                Poll::Pending if waited_for && self.ahead.is_empty() && self.takes_leave() => {}
+                _ => break false,
             }
         };
         if self.connection.is_inflating() && matches!(self.reader, Reader::Task(_)) {
