@@ -25,13 +25,21 @@ impl Timer {
     }
 
     /// Makes sure that the task is woken at `deadline`, or some time before.
+    #[inline]
     pub(crate) fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant) {
         let deadline = tokio::time::Instant::from_std(deadline);
+        let comes_first = |sleep: &Pin<Box<Sleep>>| sleep.deadline() <= deadline && !sleep.is_elapsed();
+        let is_told = |waker: &Waker| waker.will_wake(cx.waker());
+        if !self.sleep.as_ref().is_some_and(comes_first) || !self.waker.as_ref().is_some_and(is_told) {
+            self.arm_anew(cx, deadline);
+        }
+    }
+
+    #[inline(never)]
+    fn arm_anew(&mut self, cx: &mut Context<'_>, deadline: tokio::time::Instant) {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() > deadline || sleep.is_elapsed() {
             sleep.as_mut().reset(deadline);
-        } else if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            return;
         }
         // Outside the task's budget, so that it cannot be pending without being registered.
         if pin!(unconstrained(sleep.as_mut())).poll(cx).is_ready() {

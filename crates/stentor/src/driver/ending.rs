@@ -90,19 +90,18 @@ impl Core {
     }
 
     /// Does with the transport what the connection asks for, and says whether it is gone.
+    #[inline]
     pub(super) fn tear_down(&mut self, cx: &mut Context<'_>) -> bool {
         match self.connection.teardown() {
-            Teardown::Keep => return self.is_gone(),
-            Teardown::FinishWriting => {
-                if !self.finished_writing {
-                    self.finished_writing = self.transport.poll_shutdown(cx).is_ready();
-                }
-                return false;
-            }
-            Teardown::Disconnect => {}
+            Teardown::Keep => self.is_gone(),
+            teardown => self.end_transport(teardown, cx),
         }
-        let ended = self.finished_writing || self.transport.poll_shutdown(cx).is_ready();
-        if !ended && self.may_linger() {
+    }
+
+    #[cold]
+    fn end_transport(&mut self, teardown: Teardown, cx: &mut Context<'_>) -> bool {
+        self.finished_writing = self.finished_writing || self.transport.poll_shutdown(cx).is_ready();
+        if teardown == Teardown::FinishWriting || (!self.finished_writing && self.may_linger()) {
             return false;
         }
         self.let_go();

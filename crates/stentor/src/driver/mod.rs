@@ -366,6 +366,7 @@ impl Core {
     }
 
     /// Wakes whoever waits for a message, and says whether that is the one who takes this turn.
+    #[inline(never)]
     fn wake_reader(&mut self) -> bool {
         match std::mem::replace(&mut self.reader, Reader::Nobody) {
             Reader::Nobody => false,
