@@ -106,12 +106,14 @@ pub(crate) fn give_write(buffer: Vec<u8>) {
     }
 }
 
+/// Room for messages, with none in it.
 #[allow(clippy::box_collection, clippy::unnecessary_box_returns)] // It changes hands as it is.
 fn take_queue() -> Box<VecDeque<Message>> {
     POOL.try_with(|pool| pool.borrow_mut().queues.pop()).ok().flatten().unwrap_or_default()
 }
 
-#[allow(clippy::box_collection)]
+/// Gives the room back.
+#[allow(clippy::box_collection)] // It changes hands as it is.
 fn give_queue(messages: Box<VecDeque<Message>>) {
     let _ = POOL.try_with(|pool| {
         let mut pool = pool.borrow_mut();

@@ -8,7 +8,7 @@ use super::{Core, READ_AHEAD, READS, Reader};
 use crate::buffers::Queue;
 use crate::error::Result;
 
-/// How many messages are decoded at a time.
+/// How many messages are decoded at a time, at most: however small they are, so many wait in a queue.
 const BATCH: usize = 16;
 
 impl Core {
@@ -47,7 +47,7 @@ impl Core {
         Poll::Pending
     }
 
-    /// The next message that is there. Those behind it go to `more`, which is empty.
+    /// The next message that is there, and into `more`, which is empty, those behind it.
     #[inline]
     fn take(&mut self, more: &mut Queue) -> Option<Message> {
         let next = if self.ahead.is_empty() { self.decode(more) } else { self.take_ahead(more) };
@@ -107,6 +107,7 @@ impl Core {
         if self.has_undecoded() { self.decode_bytes(more) } else { None }
     }
 
+    /// The same, when there is anything.
     #[inline(never)]
     fn decode_bytes(&mut self, more: &mut Queue) -> Option<Message> {
         loop {
