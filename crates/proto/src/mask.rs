@@ -40,47 +40,59 @@ impl MaskingKey {
 #[allow(clippy::inline_always)] // A call of its own costs a twentieth of a small message.
 #[inline(always)]
 pub fn apply_mask(key: MaskingKey, payload: &mut [u8], offset: usize) {
+    unmask(key, payload, offset);
+}
+
+/// The same, and whether all of the result is ASCII: whoever has to know whether it is text sees that in
+/// passing, for nothing.
+#[allow(clippy::inline_always)] // A call of its own costs a twentieth of a small message.
+#[inline(always)]
+pub(crate) fn unmask(key: MaskingKey, payload: &mut [u8], offset: usize) -> bool {
+    const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
     let key = key.at(offset);
-    if payload.len() < LONG { mask_short(key, payload) } else { mask_long(key, payload) }
+    let seen = if payload.len() < LONG { mask_short(key, payload) } else { mask_long(key, payload) };
+    seen & HIGHEST == 0
 }
 
 /// From this length on it pays to begin where a line of the cache does.
 const LONG: usize = 1024;
 
-/// As many bytes are masked at a time: a line of most caches.
+/// A line of most caches.
 const LINE: usize = 64;
 
+/// Masks, and gives the bits that are set in any word of the result.
 #[allow(clippy::inline_always)]
 #[inline(always)]
-fn mask_short(key: MaskingKey, payload: &mut [u8]) {
+fn mask_short(key: MaskingKey, payload: &mut [u8]) -> u64 {
     let key = u32::from_ne_bytes(key.0);
     let wide = u64::from(key) << 32 | u64::from(key);
+    let mut seen = 0;
     let (lanes, rest) = payload.as_chunks_mut::<8>();
     for lane in lanes {
-        *lane = (u64::from_ne_bytes(*lane) ^ wide).to_ne_bytes();
+        let masked = u64::from_ne_bytes(*lane) ^ wide;
+        *lane = masked.to_ne_bytes();
+        seen |= masked;
     }
     // Fewer than eight are left: a half of a lane, and then single bytes.
     let (halves, rest) = rest.as_chunks_mut::<4>();
     for half in halves {
-        *half = (u32::from_ne_bytes(*half) ^ key).to_ne_bytes();
+        let masked = u32::from_ne_bytes(*half) ^ key;
+        *half = masked.to_ne_bytes();
+        seen |= u64::from(masked);
     }
     for (byte, mask) in rest.iter_mut().zip(key.to_ne_bytes()) {
         *byte ^= mask;
+        seen |= u64::from(*byte);
     }
+    seen
 }
 
-/// The same, aligned and a cache line at a time.
+/// The same, aligned.
 #[inline(never)]
-fn mask_long(key: MaskingKey, payload: &mut [u8]) {
+fn mask_long(key: MaskingKey, payload: &mut [u8]) -> u64 {
     let ahead = payload.as_ptr().align_offset(LINE).min(payload.len());
     let (head, aligned) = payload.split_at_mut(ahead);
-    mask_short(key, head);
-    let key = key.at(ahead);
-    let (lines, rest) = aligned.as_chunks_mut::<LINE>();
-    for line in lines {
-        mask_short(key, line);
-    }
-    mask_short(key, rest);
+    mask_short(key, head) | mask_short(key.at(ahead), aligned)
 }
 
 #[cfg(test)]
@@ -107,6 +119,21 @@ mod tests {
                 let mut got = plain.clone();
                 apply_mask(MaskingKey(key), &mut got[start..start + len], offset);
                 assert_eq!(got, expected, "length {len}, offset {offset}, from byte {start} on");
+            }
+        }
+    }
+
+    #[test]
+    fn one_byte_that_is_not_ascii_is_seen_wherever_it_is() {
+        let key = MaskingKey([0x12, 0xff, 0x00, 0xa7]);
+        for len in (0..67).chain([LONG - 1, LONG, LONG + LINE + 7]) {
+            let mut payload = vec![0x7f; len];
+            apply_mask(key, &mut payload, 1);
+            assert!(unmask(key, &mut payload.clone(), 1), "length {len}");
+            for at in 0..len {
+                let mut payload = payload.clone();
+                payload[at] ^= 0x80;
+                assert!(!unmask(key, &mut payload, 1), "length {len}, byte {at}");
             }
         }
     }

@@ -11,7 +11,7 @@ use bytes::{Buf, BytesMut};
 
 use super::Connection;
 use crate::header::FrameHeader;
-use crate::mask::apply_mask;
+use crate::mask::{apply_mask, unmask};
 use crate::message::Message;
 use crate::utf8::{Utf8Bytes, is_utf8};
 
@@ -69,10 +69,8 @@ impl Connection {
             return None;
         }
         let payload = bytes.get_mut(header_len..)?.get_mut(..len)?;
-        if let Some(key) = mask {
-            apply_mask(key, payload, 0);
-        }
-        if text && !is_utf8(payload) {
+        let is_ascii = mask.is_some_and(|key| unmask(key, payload, 0));
+        if text && !is_ascii && !is_utf8(payload) {
             if let Some(key) = mask {
                 apply_mask(key, payload, 0);
             }
