@@ -48,13 +48,14 @@ pub(super) struct PartialFrame {
 
 impl PartialFrame {
     /// Unmasks the bytes of its payload that begin at `start`, as far as they are there, and says whether
-    /// they were seen to be ASCII.
+    /// they were seen to be ASCII text.
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
     fn take_fresh<'a>(&mut self, bytes: &'a mut [u8], start: usize) -> (&'a mut [u8], bool) {
         let end = bytes.len().min(start + (self.len - self.done));
         let fresh = bytes.get_mut(start..end).unwrap_or_default();
-        let is_ascii = self.header.mask.is_some_and(|key| unmask(key, fresh, self.done));
+        let text = self.header.opcode == Opcode::Text;
+        let is_ascii = self.header.mask.is_some_and(|key| unmask(key, fresh, self.done, text));
         self.done += fresh.len();
         (fresh, is_ascii)
     }

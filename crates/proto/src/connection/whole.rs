@@ -69,7 +69,7 @@ impl Connection {
             return None;
         }
         let payload = bytes.get_mut(header_len..)?.get_mut(..len)?;
-        let is_ascii = mask.is_some_and(|key| unmask(key, payload, 0));
+        let is_ascii = mask.is_some_and(|key| unmask(key, payload, 0, text));
         if text && !is_ascii && !is_utf8(payload) {
             if let Some(key) = mask {
                 apply_mask(key, payload, 0);
