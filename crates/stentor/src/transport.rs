@@ -54,6 +54,8 @@ impl Transport {
     }
 
     /// Reads into the room that `buffer` has; 0 bytes mean the end.
+    #[allow(clippy::inline_always)] // See the driver: every frame around a system call costs.
+    #[inline(always)]
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -86,6 +88,8 @@ impl Transport {
     }
 
     /// Writes what it can of `bytes` in one call and advances them.
+    #[allow(clippy::inline_always)] // See the driver: every frame around a system call costs.
+    #[inline(always)]
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,

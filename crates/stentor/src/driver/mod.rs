@@ -9,6 +9,9 @@
 //!   the task writes once for all that a handler sent between two suspensions;
 //! - *self-driven*: the calls on the [`WebSocket`](crate::WebSocket) do it themselves.
 //!
+//! Between the task and the system calls lie as few calls as can be, because a processor does not keep
+//! where to return to while it is in the kernel: each return behind a system call is guessed wrong.
+//!
 //! This file has the turn, who takes it and who waits. `reading` and `writing` are its two halves,
 //! `ending` is what happens when there are no more, `inbound` is where bytes are read into.
 
@@ -292,6 +295,8 @@ impl Core {
     }
 
     /// Takes a turn as far as it is not about deadlines: enough when the last one was a moment ago.
+    #[allow(clippy::inline_always)] // See the module: every frame around a system call costs.
+    #[inline(always)]
     pub(crate) fn exchange(&mut self, cx: &mut Context<'_>) -> bool {
         if self.is_gone() {
             return false;

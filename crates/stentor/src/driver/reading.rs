@@ -80,6 +80,7 @@ impl Core {
     }
 
     /// Decodes what was read, as far as there is room for messages that nobody has asked for.
+    #[inline(never)]
     pub(super) fn read_ahead(&mut self) {
         let mut more = Queue::default();
         while self.ahead_size < READ_AHEAD
@@ -108,7 +109,8 @@ impl Core {
     }
 
     /// The same, when there is anything.
-    #[inline(never)]
+    #[allow(clippy::inline_always)] // So that a message does not pass through memory in pieces.
+    #[inline(always)]
     fn decode_bytes(&mut self, more: &mut Queue) -> Option<Message> {
         loop {
             self.renew_now();
@@ -164,6 +166,8 @@ impl Core {
     }
 
     /// Reads once.
+    #[allow(clippy::inline_always)] // See the module: every frame around a system call costs.
+    #[inline(always)]
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.eof {
             return Poll::Pending;

@@ -126,6 +126,8 @@ impl Core {
         !is_idle && self.write_queued(cx)
     }
 
+    #[allow(clippy::inline_always)] // See the module: every frame around a system call costs.
+    #[inline(always)]
     fn write_queued(&mut self, cx: &mut Context<'_>) -> bool {
         let had_room = self.waiters.is_none() || self.connection.has_room();
         let unwritten = loop {
@@ -160,7 +162,8 @@ impl Core {
     }
 
     /// Writes as much as the transport takes at once: nothing when it has all there is for now.
-    #[inline]
+    #[allow(clippy::inline_always)] // See the module: every frame around a system call costs.
+    #[inline(always)]
     fn write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.watch.is_some() {
             return self.write_watched(cx);
