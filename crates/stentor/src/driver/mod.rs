@@ -208,6 +208,7 @@ impl Core {
     }
 
     /// Makes sure that a turn is taken for what a handle has just done.
+    #[inline]
     pub(crate) fn wake_driver(&self) {
         if let Driver::Task { waker: Some(waker), in_turn: false } = &self.driver {
             waker.wake_by_ref();
