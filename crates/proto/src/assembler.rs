@@ -74,12 +74,23 @@ impl Assembler {
         Ok(())
     }
 
-    /// Takes the next piece of payload, unmasked; `begin_fragment` has admitted its frame.
-    pub(crate) fn append(&mut self, piece: &[u8], config: &Config) -> Result<(), ProtocolError> {
+    /// Whether it is text that is gathered.
+    pub(crate) fn is_text(&self) -> bool {
+        self.text
+    }
+
+    /// Takes the next piece of payload, unmasked and perhaps seen to be ASCII; `begin_fragment` has admitted
+    /// its frame.
+    pub(crate) fn append(
+        &mut self,
+        piece: &[u8],
+        is_ascii: bool,
+        config: &Config,
+    ) -> Result<(), ProtocolError> {
         if self.text {
             // §8.1: "When an endpoint is to interpret a byte stream as UTF-8 but finds that the
             // byte stream is not, in fact, a valid UTF-8 stream", it fails the connection.
-            self.utf8.feed(piece).map_err(|_| ProtocolError::InvalidUtf8)?;
+            self.utf8.feed_seen(piece, is_ascii).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         let needed = self.payload.len() + piece.len();
         if needed > self.payload.capacity() {

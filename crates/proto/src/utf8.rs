@@ -300,6 +300,12 @@ impl Utf8Validator {
         Ok(())
     }
 
+    /// The same for a piece that may have been seen to be ASCII.
+    #[inline]
+    pub(crate) fn feed_seen(&mut self, piece: &[u8], is_ascii: bool) -> Result<(), InvalidUtf8> {
+        if is_ascii && self.is_complete() { Ok(()) } else { self.feed(piece) }
+    }
+
     /// Whether what was fed so far ends on a character's end.
     #[must_use]
     #[inline]

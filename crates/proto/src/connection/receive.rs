@@ -47,14 +47,13 @@ pub(super) struct PartialFrame {
 }
 
 impl PartialFrame {
-    /// Unmasks the bytes of its payload that begin at `start`, as far as they are there, and says whether
-    /// they were seen to be ASCII text.
+    /// Unmasks the bytes of its payload that begin at `start`, as far as they are there, and says, if it
+    /// is `text`, whether they were seen to be ASCII.
     #[allow(clippy::inline_always)] // A call of its own costs a tenth of a small message.
     #[inline(always)]
-    fn take_fresh<'a>(&mut self, bytes: &'a mut [u8], start: usize) -> (&'a mut [u8], bool) {
+    fn take_fresh<'a>(&mut self, bytes: &'a mut [u8], start: usize, text: bool) -> (&'a mut [u8], bool) {
         let end = bytes.len().min(start + (self.len - self.done));
         let fresh = bytes.get_mut(start..end).unwrap_or_default();
-        let text = self.header.opcode == Opcode::Text;
         let is_ascii = self.header.mask.is_some_and(|key| unmask(key, fresh, self.done, text));
         self.done += fresh.len();
         (fresh, is_ascii)
@@ -217,13 +216,12 @@ impl Connection {
             return self.inflate_payload(bytes);
         }
         // What was looked at before stays in front.
-        let (fresh, is_ascii) = frame.take_fresh(bytes, frame.done);
+        let text = frame.header.opcode == Opcode::Text;
+        let (fresh, is_ascii) = frame.take_fresh(bytes, frame.done, text);
         let complete = frame.done == frame.len;
-        if frame.header.opcode == Opcode::Text {
+        if text {
             // §8.1, as early as the bytes allow.
-            if !is_ascii || !frame.utf8.is_complete() {
-                frame.utf8.feed(fresh).map_err(|_| ProtocolError::InvalidUtf8)?;
-            }
+            frame.utf8.feed_seen(fresh, is_ascii).map_err(|_| ProtocolError::InvalidUtf8)?;
             if complete && !frame.utf8.is_complete() {
                 return Err(ProtocolError::InvalidUtf8);
             }
@@ -249,10 +247,11 @@ impl Connection {
         mut frame: PartialFrame,
         bytes: &mut BytesMut,
     ) -> Result<Taken, ProtocolError> {
-        let (fresh, _) = frame.take_fresh(bytes, 0);
+        let text = self.inbox.assembler.as_ref().is_some_and(|assembler| assembler.is_text());
+        let (fresh, is_ascii) = frame.take_fresh(bytes, 0, text);
         let len = fresh.len();
         if let Some(assembler) = &mut self.inbox.assembler {
-            assembler.append(fresh, &self.config)?;
+            assembler.append(fresh, is_ascii, &self.config)?;
         }
         bytes.advance(len);
         if frame.done < frame.len {

@@ -9,8 +9,8 @@
 //!   the task writes once for all that a handler sent between two suspensions;
 //! - *self-driven*: the calls on the [`WebSocket`](crate::WebSocket) do it themselves.
 //!
-//! Between the task and the system calls lie as few calls as can be, because a processor does not keep
-//! where to return to while it is in the kernel: each return behind a system call is guessed wrong.
+//! Between the task and the system calls lie as few calls as can be, because many processors do not
+//! keep where to return to through the kernel: the returns behind a system call are guessed wrong.
 //!
 //! This file has the turn, who takes it and who waits. `reading` and `writing` are its two halves,
 //! `ending` is what happens when there are no more, `inbound` is where bytes are read into.
