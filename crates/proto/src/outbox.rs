@@ -103,18 +103,33 @@ impl Sealed {
 
 impl Beyond {
     /// The bytes that wait here, those not encoded yet among them, Pings and Pongs apart.
+    #[cold]
     fn len(&self) -> usize {
         self.sealed_len + self.back.len() + self.held
     }
 
     /// Whether it is needed no longer.
+    #[cold]
     fn is_idle(&self) -> bool {
         self.len() == 0 && self.urgent.is_empty()
     }
 
     /// Whether a frame that comes next has to wait behind one of these.
+    #[cold]
     fn has_frames(&self) -> bool {
         !self.sealed.is_empty() || !self.back.is_empty()
+    }
+
+    /// Whether there is anything to write now.
+    #[cold]
+    fn has_bytes(&self) -> bool {
+        self.has_frames() || !self.urgent.is_empty()
+    }
+
+    /// How many of the bytes of its Ping and Pong wait.
+    #[cold]
+    fn urgent_len(&self) -> usize {
+        self.urgent.rest().len()
     }
 
     fn seal(&mut self, head: Head, rest: Bytes) {
@@ -185,8 +200,7 @@ impl Outbox {
     /// Whether there is anything to write now.
     #[inline]
     pub(crate) fn has_bytes(&self) -> bool {
-        let waits = |beyond: &Beyond| beyond.has_frames() || !beyond.urgent.is_empty();
-        !self.gathered.is_empty() || self.beyond.as_deref().is_some_and(waits)
+        !self.gathered.is_empty() || self.beyond.as_deref().is_some_and(Beyond::has_bytes)
     }
 
     /// Counts bytes that will be queued once they are encoded.
@@ -333,11 +347,12 @@ impl Outbox {
         before.chain([self.gathered.as_slice()]).chain(behind)
     }
 
-    #[inline(never)]
+    #[cold]
     fn first_piece(&self) -> &[u8] {
         self.pieces().find(|piece| !piece.is_empty()).unwrap_or_default()
     }
 
+    #[cold]
     fn advance(&mut self, mut len: usize) {
         while len > 0 {
             match self.advance_piece(len) {
@@ -415,6 +430,7 @@ impl Urgent {
         self.pong.is_none() && self.ping.is_none() && self.frames.is_empty()
     }
 
+    #[cold]
     fn encode(&mut self, mut mask: impl FnMut() -> Option<MaskingKey>) {
         if self.sent > 0 || self.is_empty() {
             return;
@@ -459,8 +475,10 @@ pub(crate) struct Transmit<'a> {
 impl Buf for Transmit<'_> {
     #[inline]
     fn remaining(&self) -> usize {
-        let urgent = self.outbox.beyond.as_ref().map_or(0, |beyond| beyond.urgent.rest().len());
-        self.outbox.len() - self.outbox.held() + urgent
+        match &self.outbox.beyond {
+            None => self.outbox.gathered.len(),
+            Some(beyond) => self.outbox.gathered.len() + beyond.len() - beyond.held + beyond.urgent_len(),
+        }
     }
 
     #[inline]

@@ -47,8 +47,12 @@ impl Transport {
     #[inline]
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            // An error shows again when it is read.
-            Self::Tcp(tcp) => tcp.poll_read_ready(cx).map(drop),
+            Self::Tcp(tcp) => {
+                if let Err(error) = ready!(tcp.poll_read_ready(cx)) {
+                    shows_again(error);
+                }
+                Poll::Ready(())
+            }
             _ => Poll::Ready(()),
         }
     }
@@ -142,6 +146,12 @@ impl Transport {
             Self::Gone => Poll::Ready(Ok(())),
         }
     }
+}
+
+/// An error of the readiness shows again when it is read.
+#[cold]
+fn shows_again(error: io::Error) {
+    drop(error);
 }
 
 #[inline]

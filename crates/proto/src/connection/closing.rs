@@ -215,8 +215,13 @@ impl Connection {
     /// What to do with the transport, once everything that
     /// [`poll_transmit`](Self::poll_transmit) holds is written.
     #[must_use]
+    #[inline]
     pub fn teardown(&self) -> Teardown {
-        let Some(ending) = &self.ending else { return Teardown::Keep };
+        self.ending.as_ref().map_or(Teardown::Keep, |ending| self.teardown_at_end(ending))
+    }
+
+    #[cold]
+    fn teardown_at_end(&self, ending: &Ending) -> Teardown {
         if ending.aborted {
             return Teardown::Disconnect;
         }

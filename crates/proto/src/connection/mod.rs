@@ -241,16 +241,22 @@ impl Connection {
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<impl Buf + '_> {
         if !self.outbox.has_bytes() {
-            if self.outbox.is_empty() && self.policies.is_some() {
-                self.refill();
-            }
-            if self.codec.is_some() {
-                self.encode_queued();
-            }
+            self.encode_more();
         }
         let masking = &mut self.masking;
         let transmit = self.outbox.transmit(|| masking.key())?;
         Some(Progress { transmit, blocked_since: &mut self.blocked_since })
+    }
+
+    /// Encodes what waited for the outbox to be empty.
+    #[cold]
+    fn encode_more(&mut self) {
+        if self.outbox.is_empty() && self.policies.is_some() {
+            self.refill();
+        }
+        if self.codec.is_some() {
+            self.encode_queued();
+        }
     }
 
     /// The transport takes no more bytes for now, or holds back those it took. From the first such
@@ -322,7 +328,7 @@ impl Connection {
         if is_quiet && is_plain { self.keepalive_deadline() } else { self.first_deadline() }
     }
 
-    #[inline(never)]
+    #[cold]
     fn first_deadline(&self) -> Option<Instant> {
         let after = |since: Option<Instant>, timeout| since.and_then(|since| since.checked_add(timeout));
         let ends = if self.ending.is_none() { self.keepalive_deadline() } else { self.close_deadline() };

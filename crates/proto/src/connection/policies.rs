@@ -64,8 +64,15 @@ impl Policies {
     }
 
     /// Whether every message that is received has to be looked at.
+    #[cold]
     pub(super) fn counts(&self) -> bool {
         self.counts
+    }
+
+    /// Whether messages wait that are not encoded.
+    #[cold]
+    fn has_backlog(&self) -> bool {
+        !self.backlog.waiting.is_empty()
     }
 }
 
@@ -246,7 +253,7 @@ impl Connection {
 
     /// Whether messages wait that are not encoded.
     pub(super) fn has_backlog(&self) -> bool {
-        self.policies.as_ref().is_some_and(|policies| !policies.backlog.waiting.is_empty())
+        self.policies.as_ref().is_some_and(|policies| policies.has_backlog())
     }
 
     /// Bytes of messages that wait and are not encoded.

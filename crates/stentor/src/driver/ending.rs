@@ -76,7 +76,12 @@ impl Core {
     /// Nothing has arrived that could be answered: closes the connection, if it is to be.
     #[inline]
     pub(super) fn takes_leave(&mut self) -> bool {
-        let Some(farewell) = self.farewell.take() else { return false };
+        let farewell = self.farewell.take();
+        farewell.is_some_and(|farewell| self.take_leave(&farewell))
+    }
+
+    #[cold]
+    fn take_leave(&mut self, farewell: &CloseFrame) -> bool {
         // What cannot be sent is refused when it is chosen.
         let _ = self.close(farewell.code, farewell.reason.as_str());
         true
@@ -138,6 +143,7 @@ impl Core {
         self.wake_if_over();
     }
 
+    #[cold]
     pub(super) fn fail(&mut self, error: io::Error) {
         self.transport_error = Some(error);
         self.unflushed = false;

@@ -11,6 +11,8 @@
 //!
 //! Between the task and the system calls lie as few calls as can be, because many processors do not
 //! keep where to return to through the kernel: the returns behind a system call are guessed wrong.
+//! What seldom happens is `#[cold]`, here and in [`stentor_proto`]: so it does not lie between the
+//! instructions that every turn needs, and which the kernel has driven out of the nearest cache.
 //!
 //! This file has the turn, who takes it and who waits. `reading` and `writing` are its two halves,
 //! `ending` is what happens when there are no more, `inbound` is where bytes are read into.
@@ -243,11 +245,14 @@ impl Core {
             Driver::Task { waker: Some(waker), in_turn: true } if waker.will_wake(cx.waker()) => {
                 self.reader = Reader::Driver;
             }
-            _ => {
-                self.reader = Reader::Task(cx.waker().clone());
-                self.wake_driver();
-            }
+            _ => self.wait_to_be_woken(cx),
         }
+    }
+
+    #[cold]
+    fn wait_to_be_woken(&mut self, cx: &Context<'_>) {
+        self.reader = Reader::Task(cx.waker().clone());
+        self.wake_driver();
     }
 
     fn wait_for_change(&mut self, cx: &Context<'_>) {

@@ -1,8 +1,10 @@
 //! Reading: bytes become messages, as far as there is room for those that nobody has asked for.
 
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-use stentor_proto::{Event, Message};
+use bytes::BytesMut;
+use stentor_proto::{Connection, Event, Message};
 
 use super::{Core, READ_AHEAD, READS, Reader};
 use crate::buffers::Queue;
@@ -19,24 +21,42 @@ impl Core {
         cx: &mut Context<'_>,
         more: &mut Queue,
     ) -> Poll<Result<Option<Message>>> {
-        // Whoever takes the turns himself may come after a long time; a task comes at once.
-        self.now_is_old |= !self.is_driven();
+        if !self.is_driven() {
+            return self.poll_take_by_turns(cx, more);
+        }
+        if let Some(message) = self.take(more) {
+            return Poll::Ready(Ok(Some(message)));
+        }
+        self.give_back(more);
+        if self.is_over() {
+            return Poll::Ready(self.outcome().map(|()| None));
+        }
+        self.wait_to_read(cx);
+        Poll::Pending
+    }
+
+    /// The same where the caller takes the turns.
+    #[inline(never)]
+    fn poll_take_by_turns(
+        &mut self,
+        cx: &mut Context<'_>,
+        more: &mut Queue,
+    ) -> Poll<Result<Option<Message>>> {
+        // He may come after a long time; a task comes at once.
+        self.now_is_old = true;
         for _ in 0..READS {
             if let Some(message) = self.take(more) {
+                // And may not come again for one.
+                self.inbound.give_back();
                 return Poll::Ready(Ok(Some(message)));
             }
-            more.give_back();
-            self.ahead.give_back();
+            self.give_back(more);
             if self.is_over() {
-                if !self.is_driven() && !self.is_flushed() {
+                if !self.is_flushed() {
                     // Nobody may call again, so the Close frame leaves now.
                     self.turn(cx);
                 }
                 return Poll::Ready(self.outcome().map(|()| None));
-            }
-            if self.is_driven() {
-                self.wait_to_read(cx);
-                return Poll::Pending;
             }
             self.reader = Reader::Driver;
             if !self.turn(cx) && !self.is_over() && self.ahead.is_empty() {
@@ -47,17 +67,21 @@ impl Core {
         Poll::Pending
     }
 
-    /// The next message that is there, and into `more`, which is empty, those behind it.
+    /// Nothing waits in the queues, so they need no memory.
     #[inline]
-    fn take(&mut self, more: &mut Queue) -> Option<Message> {
-        let next = if self.ahead.is_empty() { self.decode(more) } else { self.take_ahead(more) };
-        if next.is_some() && !self.is_driven() {
-            // The caller may not come again for a long time.
-            self.inbound.give_back();
-        }
-        next
+    fn give_back(&mut self, more: &mut Queue) {
+        more.give_back();
+        self.ahead.give_back();
     }
 
+    /// The next message that is there, and into `more`, which is empty, those behind it.
+    #[allow(clippy::inline_always)] // So that a message does not pass through memory in pieces.
+    #[inline(always)]
+    fn take(&mut self, more: &mut Queue) -> Option<Message> {
+        if self.ahead.is_empty() { self.decode(more) } else { self.take_ahead(more) }
+    }
+
+    #[inline(never)]
     fn take_ahead(&mut self, more: &mut Queue) -> Option<Message> {
         let was_full = self.ahead_size >= READ_AHEAD;
         std::mem::swap(more, &mut self.ahead);
@@ -118,10 +142,7 @@ impl Core {
             let bytes = self.inbound.bytes_mut();
             let first = self.connection.receive_messages(bytes, self.now).next();
             if first.is_some() && !bytes.is_empty() {
-                let queue = more.fill();
-                for message in self.connection.receive_messages(bytes, self.now).take(BATCH - 1) {
-                    queue.push_back(message);
-                }
+                decode_behind(&mut self.connection, bytes, self.now, more);
             }
             let next = match first {
                 Some(message) => Event::Message(message),
@@ -180,20 +201,36 @@ impl Core {
         };
         self.renew_now();
         match read {
-            Ok(0) => {
-                self.eof = true;
-                self.connection.receive_eof(self.now);
-                self.wake_if_over();
-            }
-            Ok(len) => {
-                if let Some(watch) = &mut self.watch {
-                    let read = self.inbound.bytes();
-                    watch.read(&read[read.len() - len..]);
-                }
-            }
+            Ok(0) => self.end_of_stream(),
+            Ok(len) if self.watch.is_some() => self.watch_read(len),
+            Ok(_) => {}
             Err(error) => self.fail(error),
         }
         Poll::Ready(())
+    }
+
+    #[cold]
+    fn end_of_stream(&mut self) {
+        self.eof = true;
+        self.connection.receive_eof(self.now);
+        self.wake_if_over();
+    }
+
+    #[cold]
+    fn watch_read(&mut self, len: usize) {
+        if let Some(watch) = &mut self.watch {
+            let read = self.inbound.bytes();
+            watch.read(&read[read.len() - len..]);
+        }
+    }
+}
+
+/// Decodes the messages that lie whole behind the first. Apart, so that the loop has all the registers.
+#[inline(never)]
+fn decode_behind(connection: &mut Connection, bytes: &mut BytesMut, now: Instant, more: &mut Queue) {
+    let queue = more.fill();
+    for message in connection.receive_messages(bytes, now).take(BATCH - 1) {
+        queue.push_back(message);
     }
 }
 

@@ -129,7 +129,7 @@ impl Core {
     #[allow(clippy::inline_always)] // See the module: every frame around a system call costs.
     #[inline(always)]
     fn write_queued(&mut self, cx: &mut Context<'_>) -> bool {
-        let had_room = self.waiters.is_none() || self.connection.has_room();
+        let had_room = self.waiters.is_none() || self.has_room();
         let unwritten = loop {
             match self.write_once(cx) {
                 Poll::Ready(Ok(0)) => break self.connection.has_transmit(),
@@ -155,10 +155,23 @@ impl Core {
         if self.unflushed && !self.flush(cx) {
             return false;
         }
-        if self.waiters.is_some() && ((!had_room && self.connection.has_room()) || self.is_flushed()) {
-            self.wake_waiters();
+        if self.waiters.is_some() {
+            self.wake_after_write(had_room);
         }
         unwritten
+    }
+
+    #[cold]
+    fn has_room(&self) -> bool {
+        self.connection.has_room()
+    }
+
+    /// Wakes those who wait for what has been written.
+    #[cold]
+    fn wake_after_write(&mut self, had_room: bool) {
+        if (!had_room && self.connection.has_room()) || self.is_flushed() {
+            self.wake_waiters();
+        }
     }
 
     /// Writes as much as the transport takes at once: nothing when it has all there is for now.
@@ -172,7 +185,7 @@ impl Core {
         self.transport.poll_write(cx, &mut bytes)
     }
 
-    #[inline(never)]
+    #[cold]
     fn write_watched(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match (self.connection.poll_transmit(), &mut self.watch) {
             (Some(bytes), Some(watch)) => self.transport.poll_write(cx, &mut watch.writing(bytes)),

@@ -212,7 +212,7 @@ impl Shared {
         Send { shared: self, message: Some(message) }
     }
 
-    #[inline(never)]
+    #[cold]
     fn poll_send(&self, cx: &mut Context<'_>, message: &mut Option<Message>) -> Poll<Result<()>> {
         ready!(self.poll_feed(cx, message))?;
         self.poll_depart(cx)
