@@ -6,7 +6,7 @@ use super::cases::{Case, DEFLATE, ECHO, Kind, TAKEOVER, Takeover, case};
 use super::chart::Chart;
 use super::load::{self, Report};
 use super::rounds::{Bench, Cost, Plan};
-use super::servers::{Group, IDEAL, OURS, REFERENCE, Server};
+use super::servers::{Group, IDEAL, IDEAL_OWNED, OURS, REFERENCE, Server};
 use super::statistics::Summary;
 use super::table::Table;
 use super::{calls, slow_readers, sweeps};
@@ -176,7 +176,8 @@ fn echo(bench: &Bench, plan: &Plan) -> Result<Outcome> {
         "goal",
         "stentor",
         "quartiles",
-        "ideal, tokio",
+        IDEAL,
+        IDEAL_OWNED,
         "uWebSockets (Bun)",
         "best Rust peer",
         "best Rust peer, batched",
@@ -199,6 +200,7 @@ fn echo(bench: &Bench, plan: &Plan) -> Result<Outcome> {
             ratio(OURS),
             quartiles,
             ratio(IDEAL),
+            ratio(IDEAL_OWNED),
             ratio("uWebSockets (Bun)"),
             best(Group::Peer),
             best(Group::Batched),

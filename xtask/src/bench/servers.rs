@@ -18,7 +18,7 @@ use crate::workspace::{COMPILE_LIMIT, cargo, executable, root};
 pub(crate) enum Group {
     /// TCP: what every other figure is divided by, or could be.
     Tcp,
-    /// WebSocket by hand in place: what a perfect library would cost.
+    /// WebSocket by hand: what a perfect library would cost.
     Ideal,
     Ours,
     /// Another Rust library, as its documentation shows it.
@@ -63,8 +63,9 @@ pub(crate) enum Extension {
 /// The name of the TCP echo that all others are compared with.
 pub(crate) const REFERENCE: &str = "TCP, epoll";
 
-/// The names of the two that tell what is possible, and of ours.
+/// The names of those that tell what is possible, in place and with messages that may be kept, and of ours.
 pub(crate) const IDEAL: &str = "ideal, tokio";
+pub(crate) const IDEAL_OWNED: &str = "ideal, owned";
 pub(crate) const OURS: &str = "stentor";
 
 /// All servers; the reference first.
@@ -73,6 +74,7 @@ pub(crate) const SERVERS: &[Server] = &[
     rust("TCP, tokio", Group::Tcp, "bench-limits", &["tokio"]),
     rust("ideal, epoll", Group::Ideal, "bench-limits", &["ideal-epoll"]),
     rust(IDEAL, Group::Ideal, "bench-limits", &["ideal-tokio"]),
+    rust(IDEAL_OWNED, Group::Ideal, "bench-limits", &["ideal-owned"]),
     ours(OURS),
     Server {
         deflate: Extension::Only,

@@ -1,8 +1,11 @@
-//! Masked frames become their own echo, in place: a server's header is four bytes shorter than a
-//! client's, so the answers fit into the bytes that the requests leave behind.
+//! Masked frames become their own echo, in place, because a server's header is four bytes shorter than a
+//! client's: the answers fit into the bytes that the requests leave behind. Or messages are taken from them,
+//! one by one.
 
 use std::io;
 use std::ops::Range;
+
+use bytes::{Buf, Bytes, BytesMut};
 
 /// What became of a buffer.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +53,59 @@ pub(crate) fn echo(buffer: &mut [u8]) -> io::Result<Echoed> {
         buffer.copy_within(from + header + 4..from + len, echoed.answers.end + header);
         echoed.answers.end += header + payload;
         echoed.rest += len;
+    }
+}
+
+/// What is at the front of a buffer.
+pub(crate) enum Frame {
+    /// A message, and the first byte of its frame.
+    Whole { first: u8, message: Bytes },
+    /// The beginning of a frame, or nothing, and how long it will be as far as its header tells.
+    Partial { len: usize },
+}
+
+/// Takes the first frame, if it is complete, as a share of the buffer.
+///
+/// # Errors
+///
+/// As [`echo`].
+#[inline]
+pub(crate) fn take(buffer: &mut BytesMut) -> io::Result<Frame> {
+    let Some((header, payload)) = header(buffer)? else { return Ok(Frame::Partial { len: buffer.len() }) };
+    let len = header + 4 + payload;
+    if buffer.len() < len {
+        return Ok(Frame::Partial { len });
+    }
+    let (head, body) = buffer.split_at_mut(header + 4);
+    let (first, body) = (head[0], &mut body[..payload]);
+    unmask(*head.last_chunk().expect("a header ends with its key"), body);
+    if first & 0xf == 1 && simdutf8::basic::from_utf8(body).is_err() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut message = buffer.split_to(len).freeze();
+    message.advance(header + 4);
+    Ok(Frame::Whole { first, message })
+}
+
+/// Writes the header of the answer to `room`.
+#[inline]
+pub(crate) fn answer_header(room: &mut [u8; 10], first: u8, len: usize) -> &[u8] {
+    room[0] = first;
+    match (u8::try_from(len), u16::try_from(len)) {
+        (Ok(short @ ..126), _) => {
+            room[1] = short;
+            &room[..2]
+        }
+        (_, Ok(len)) => {
+            room[1] = 126;
+            room[2..4].copy_from_slice(&len.to_be_bytes());
+            &room[..4]
+        }
+        _ => {
+            room[1] = 127;
+            room[2..].copy_from_slice(&(len as u64).to_be_bytes());
+            room
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! `epoll` and `tokio` echo TCP: what the system, and tokio over it, cost. `ideal-epoll` and
 //! `ideal-tokio` are echo servers for WebSocket written by hand in place: what a perfect library
-//! would cost.
+//! would cost. `ideal-owned` hands every message out to be kept, as libraries do.
 
 mod epoll;
 mod frames;
+mod owned;
 mod tokio_loop;
 
 use std::error::Error;
@@ -21,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("ideal-epoll") => epoll::run(epoll::Answer::Messages)?,
         Some("tokio") => tokio_loop::run_tcp()?,
         Some("ideal-tokio") => tokio_loop::run_ideal()?,
-        _ => return Err("epoll, ideal-epoll, tokio or ideal-tokio".into()),
+        Some("ideal-owned") => owned::run()?,
+        _ => return Err("epoll, ideal-epoll, tokio, ideal-tokio or ideal-owned".into()),
     }
     Ok(())
 }
